@@ -1,0 +1,115 @@
+package enforce
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ambit-iam/ambit/internal/core/decision"
+	"github.com/ambit-iam/ambit/internal/core/policy"
+	"github.com/ambit-iam/ambit/internal/fault"
+	"github.com/ambit-iam/ambit/internal/principal"
+)
+
+// A Decision is a verdict as faces render it: plain data, safe to show to
+// whoever asked. The zero Decision reads as a denial.
+type Decision struct {
+	Outcome  string        `json:"outcome"` // allow, deny or challenge
+	Entry    principal.UID `json:"entry,omitempty"`
+	Revision int64         `json:"revision"`
+	// Link, Stage, Principal, Name and Reason are the binding finding's; empty
+	// when allowed.
+	Link      int           `json:"link"`
+	Stage     string        `json:"stage,omitempty"`
+	Principal principal.UID `json:"principal,omitempty"`
+	Name      string        `json:"name,omitempty"` // "agent assistant"
+	Reason    string        `json:"reason,omitempty"`
+	// Next is what to do about it.
+	Next     string       `json:"next,omitempty"`
+	Findings []Finding    `json:"findings,omitempty"`
+	Shadow   []policy.Hit `json:"shadow,omitempty"`
+	// Took is what deciding cost, in nanoseconds.
+	Took time.Duration `json:"took"`
+
+	subject map[int]string // link → "user clinician"
+}
+
+// Allowed reports whether d allows.
+func (d Decision) Allowed() bool { return d.Outcome == decision.Allow.String() }
+
+// Sentence renders d in one line: "denied: link 1 (agent assistant) · ceiling ·
+// records.read of P2 is outside what was delegated".
+func (d Decision) Sentence() string {
+	switch d.Outcome {
+	case decision.Allow.String():
+		var why []string
+		for _, f := range d.Findings {
+			if f.Stage == decision.Entitlement || f.Stage == decision.Ceiling {
+				why = append(why, d.subject[f.Link]+": "+f.Reason)
+			}
+		}
+		return "allowed: " + strings.Join(why, " · ")
+	case decision.Challenge.String():
+		return fmt.Sprintf("needs approval: link %d (%s) · %s · %s", d.Link, d.Name, d.Stage, d.Reason)
+	}
+	return fmt.Sprintf("denied: link %d (%s) · %s · %s", d.Link, d.Name, d.Stage, d.Reason)
+}
+
+// Denied is the cause of the fault that a refused Change or Issue returns: the
+// caller gets the decision, not only its sentence.
+type Denied struct{ Decision Decision }
+
+func (d *Denied) Error() string { return d.Decision.Sentence() }
+
+// denied turns a refusal into a fault.
+func denied(d Decision) error {
+	e := fault.Wrap(fault.Denied, &Denied{d}, "%s", d.Sentence())
+	if d.Next != "" {
+		e = e.WithHint("%s", d.Next)
+	}
+	return e
+}
+
+// render makes the Decision of a verdict.
+func render(snap *decision.Snapshot, v decision.Verdict, entry principal.UID, took time.Duration) Decision {
+	d := Decision{Outcome: v.Outcome().String(), Entry: entry, Revision: v.Revision(),
+		Findings: v.Findings(), Shadow: v.Shadow(), Took: took, subject: map[int]string{}}
+	for _, f := range v.Findings() {
+		d.subject[f.Link] = who(snap, f.Principal)
+	}
+	if f, ok := v.Binding(); ok {
+		d.Link, d.Stage, d.Principal, d.Reason = f.Link, string(f.Stage), f.Principal, f.Reason
+		d.Name = who(snap, f.Principal)
+		d.Next = next(f)
+	}
+	return d
+}
+
+// who names a principal for people: "agent assistant".
+func who(snap *decision.Snapshot, id principal.UID) string {
+	kind := map[principal.Prefix]string{principal.User: "user", principal.Agent: "agent",
+		principal.Workload: "workload"}[id.Prefix()]
+	if kind == "" {
+		return string(id)
+	}
+	return kind + " " + snap.Directory.Label(id)
+}
+
+// next says what a person can do about a refusal.
+func next(f Finding) string {
+	switch {
+	case f.Approvable && f.Stage == decision.Ceiling:
+		return "ask the person who signed the mission for one that includes this"
+	case f.Approvable:
+		return "ask the person who signed the mission for a larger limit"
+	case f.Stage == decision.Standing:
+		return "an administrator must restore the principal or name a live owner"
+	case f.Stage == decision.Mandate:
+		return "start a new mission: ambit mission start"
+	case f.Stage == decision.Ceiling:
+		return "only a new mission, inside the blueprint's ceiling, can include this"
+	case f.Stage == decision.Entitlement:
+		return "the organisation's relations and policies must permit it first"
+	}
+	return ""
+}

@@ -1,0 +1,482 @@
+package enforce
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ambit-iam/ambit/internal/core/credential"
+	"github.com/ambit-iam/ambit/internal/core/decision"
+	"github.com/ambit-iam/ambit/internal/core/delegation"
+	"github.com/ambit-iam/ambit/internal/core/directory"
+	"github.com/ambit-iam/ambit/internal/core/ledger"
+	"github.com/ambit-iam/ambit/internal/core/mapping"
+	"github.com/ambit-iam/ambit/internal/fault"
+	"github.com/ambit-iam/ambit/internal/principal"
+	"github.com/ambit-iam/ambit/proof"
+	"github.com/ambit-iam/ambit/proof/authority"
+)
+
+// Grant and token types (RFC 7523, RFC 8693).
+const (
+	GrantJWTBearer     = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+	GrantTokenExchange = "urn:ietf:params:oauth:grant-type:token-exchange"
+	TypeJWT            = "urn:ietf:params:oauth:token-type:jwt"
+	TypeAccessToken    = "urn:ietf:params:oauth:token-type:access_token"
+)
+
+// tokenLife is how long an access token may live. Nothing is renewed silently:
+// every renewal is an exchange, decided and recorded.
+const tokenLife = 5 * time.Minute
+
+// An Exchange is a token request as the OAuth face parsed it.
+type Exchange struct {
+	GrantType           string
+	ClientID            string
+	ClientAssertion     string
+	ClientAssertionType string
+	SubjectToken        string
+	SubjectTokenType    string
+	ActorToken          string
+	ActorTokenType      string
+	// Delegation is the hop statement, signed by the subject token's holder, that
+	// makes a child.
+	Delegation string
+	Assertion  string // of a jwt-bearer grant
+	Resource   string // the one audience asked for (RFC 8707)
+	Proof      Presented
+}
+
+// Issued is a token response.
+type Issued struct {
+	AccessToken          string
+	TokenType            string // DPoP or Bearer
+	IssuedTokenType      string
+	ExpiresIn            int // seconds
+	AuthorizationDetails json.RawMessage
+	Mission, Hop         principal.UID
+}
+
+// an issuing is a token request on its way through the spine.
+type issuing struct {
+	x     Exchange
+	snap  *decision.Snapshot
+	at    time.Time
+	began time.Time
+	once  []ledger.Once // every signed thing presented, to be used up
+	jkt   string        // thumbprint of the DPoP proof's key, "" when none came
+	mint  credential.Token
+	// chain is the chain the token is for; its last hop may not be stored yet.
+	chain   delegation.Chain
+	kind    string // "direct", "root", "child", "renewal"
+	rows    []ledger.Row
+	charges []ledger.Charge
+	made    *delegation.Hop
+}
+
+// Issue verifies what a token request presents, decides it, records it and mints
+// the token: the entry is durable before the credential leaves. A refusal wraps
+// one of credential's OAuth errors, and *Denied when it was decided.
+func (s *Spine) Issue(ctx context.Context, x Exchange) (Issued, error) {
+	snap, err := s.State.Current()
+	if err != nil {
+		return Issued{}, err
+	}
+	for range redecide {
+		n := &issuing{x: x, snap: snap, at: s.now(), began: time.Now()}
+		out, err := s.issue(ctx, n)
+		if !errors.Is(err, ledger.ErrMoved) {
+			return out, err
+		}
+		if snap, err = s.State.AtLeast(ctx, snap.Revision+1); err != nil {
+			return Issued{}, err
+		}
+	}
+	return Issued{}, fault.New(fault.Unavailable, "the facts behind this token kept changing").WithHint("retry")
+}
+
+func (s *Spine) issue(ctx context.Context, n *issuing) (Issued, error) {
+	if err := s.proofKey(n); err != nil {
+		return Issued{}, err
+	}
+	switch n.x.GrantType {
+	case GrantJWTBearer:
+		return s.issueDirect(ctx, n)
+	case GrantTokenExchange:
+	default:
+		return Issued{}, credential.Refuse(credential.ErrInvalidRequest, "grant_type is token-exchange or jwt-bearer")
+	}
+	client, err := s.client(n)
+	if err != nil {
+		return Issued{}, err
+	}
+	switch {
+	case n.x.SubjectTokenType == TypeJWT:
+		err = s.exchangeRoot(n, client)
+	case n.x.SubjectTokenType == TypeAccessToken && n.x.Delegation != "":
+		err = s.exchangeChild(n, client)
+	case n.x.SubjectTokenType == TypeAccessToken:
+		err = s.exchangeSame(n, client)
+	default:
+		err = credential.Refuse(credential.ErrInvalidRequest, "subject_token_type is jwt (a signed mission) or access_token")
+	}
+	if err != nil {
+		return Issued{}, s.misissued(ctx, n, client, err)
+	}
+	return s.issueDelegated(ctx, n)
+}
+
+// exchangeRoot takes a person's signed mission to the agent that it names.
+func (s *Spine) exchangeRoot(n *issuing, client client) error {
+	st, _, err := proof.ParseStatement(n.x.SubjectToken)
+	if err != nil {
+		return credential.Refuse(credential.ErrInvalidGrant, "the mission statement does not parse: %v", err)
+	}
+	hop, ok := n.snap.Missions.Hop(principal.UID(st.ID))
+	// The statement that was started is the one that counts, byte for byte: its
+	// signature was verified then, and its bytes are in the ledger.
+	if !ok || hop.Parent != "" || hop.Statement != n.x.SubjectToken {
+		return credential.Refuse(credential.ErrInvalidGrant, "this mission was not started here")
+	}
+	if err = s.actor(n, client); err != nil {
+		return err
+	}
+	if hop.Delegate != client.id || hop.JKT != client.jkt {
+		return credential.Refuse(credential.ErrInvalidGrant, "the mission names another agent or another key")
+	}
+	n.kind = "root"
+	n.chain, err = n.snap.Missions.Chain(hop.ID)
+	return err
+}
+
+// exchangeSame renews a delegated token for its own holder, perhaps for another
+// server of the mission. Nobody else may: a chain is not handed on by handing
+// on its token (vectors V1 to V5).
+func (s *Spine) exchangeSame(n *issuing, client client) error {
+	token, err := s.subjectToken(n)
+	if err != nil {
+		return err
+	}
+	if err := s.actor(n, client); err != nil {
+		return err
+	}
+	if token.Client != client.id {
+		return credential.Refuse(credential.ErrInvalidGrant, "the subject token is another agent's; to hand work on, its holder signs a delegation")
+	}
+	if n.chain, err = n.snap.Missions.Chain(token.Hop); err != nil {
+		return err
+	}
+	if n.chain.Acting().JKT != client.jkt {
+		return credential.Refuse(credential.ErrInvalidGrant, "the hop was made for another key")
+	}
+	n.kind = "renewal"
+	return nil
+}
+
+// exchangeChild makes a narrower hop to another agent, new or known, and mints
+// the child's token. The presenter is the parent: its client authentication,
+// its bound token, its signature on the hop. The child proves its own key with
+// the actor token.
+func (s *Spine) exchangeChild(n *issuing, parent client) error {
+	token, err := s.subjectToken(n)
+	if err != nil {
+		return err
+	}
+	if token.Client != parent.id {
+		return credential.Refuse(credential.ErrInvalidGrant, "only the holder of a delegated token can delegate from it")
+	}
+	chain, err := n.snap.Missions.Chain(token.Hop)
+	if err != nil {
+		return err
+	}
+	if chain.Acting().JKT != parent.jkt {
+		return credential.Refuse(credential.ErrInvalidGrant, "the hop was made for another key")
+	}
+	child, err := s.childActor(n)
+	if err != nil {
+		return err
+	}
+	st, kid, err := proof.ParseStatement(n.x.Delegation)
+	if err != nil {
+		return credential.Refuse(credential.ErrInvalidGrant, "the delegation does not parse: %v", err)
+	}
+	if kid != parent.jkt {
+		return credential.Refuse(credential.ErrInvalidGrant, "the delegation is not signed with the key that the parent's hop confirms")
+	}
+	if st, err = proof.VerifyStatement(n.x.Delegation, parent.jwk); err != nil {
+		return credential.Refuse(credential.ErrInvalidGrant, "the delegation's signature does not verify")
+	}
+	if st.Audience != s.Issuer || st.Subject != string(child.id) || st.Confirm.JKT != child.jkt {
+		return credential.Refuse(credential.ErrInvalidGrant, "the delegation names another issuer, agent or key than the actor token")
+	}
+	return s.makeHop(n, chain, st, child)
+}
+
+// makeHop plans the rows and charges of a child hop, and of its agent when that
+// is new.
+func (s *Spine) makeHop(n *issuing, chain delegation.Chain, st proof.Statement, child client) error {
+	dir := n.snap.Directory
+	b, ok := dir.Blueprint(principal.UID(st.Blueprint))
+	if !ok || b.State != directory.Active {
+		return credential.Refuse(credential.ErrInvalidGrant, "the delegation names no active blueprint")
+	}
+	hop, err := delegation.Child(chain, delegation.ChildProposal{Statement: st, Compact: n.x.Delegation, Blueprint: b.ID,
+		Ceiling: b.Ceiling, Children: n.snap.Missions.LiveChildren(chain.Acting().ID, n.at)}, n.at)
+	if err != nil {
+		return err
+	}
+	if _, taken := n.snap.Missions.Hop(hop.ID); taken {
+		return credential.Refuse(credential.ErrInvalidGrant, "hop %s was made before", hop.ID)
+	}
+	agent, known := dir.Agent(child.id)
+	switch {
+	case known && (agent.Blueprint != b.ID || !child.enrolled):
+		return credential.Refuse(credential.ErrInvalidGrant, "the delegate is known, by another blueprint or another key")
+	case !known:
+		if err := dir.Owned(b.Owner, "a sub-agent"); err != nil {
+			return err
+		}
+		agent = directory.Agent{ID: child.id, Blueprint: b.ID, Owner: b.Owner, Parent: chain.Acting().Delegate,
+			Expiry: hop.Expiry, State: directory.Active,
+			Keys: []directory.Key{{JKT: child.jkt, JWK: child.jwk, Enrolled: n.at, Evidence: "signed into hop " + string(hop.ID), By: chain.Acting().Delegate}}}
+		n.rows = append(n.rows, row("agent", agent.ID, "", agent))
+	}
+	n.rows = append(n.rows, row("hop", hop.ID, "", hop))
+	n.charges = s.hopCharges(n, chain, hop)
+	n.kind, n.made = "child", &hop
+	n.chain = delegation.Chain{Mission: chain.Mission, Hops: append(append([]delegation.Hop(nil), chain.Hops...), hop)}
+	return nil
+}
+
+// hopCharges takes what a new hop needs from the heads above it: a place among
+// its parent's live children, and the counts that move into its own head.
+func (s *Spine) hopCharges(n *issuing, chain delegation.Chain, hop delegation.Hop) []ledger.Charge {
+	parent := chain.Acting()
+	place := ledger.Charge{Head: chain.Head(len(chain.Hops)), Limit: ledger.Unlimited(), Children: 1}
+	if m := chain.Limits().MaxChildren; m != nil {
+		// The head counts children that were ever made, so that two made at once
+		// cannot both be the last; those that are no longer live widen the bound.
+		made, live := len(n.snap.Missions.Children(parent.ID)), n.snap.Missions.LiveChildren(parent.ID, n.at)
+		place.Limit.Children = int64(*m + made - live)
+	}
+	out := []ledger.Charge{place}
+	bounds := map[principal.UID]delegation.Limits{}
+	for _, h := range delegation.Limited(chain) {
+		bounds[h.Head] = h.Limits
+	}
+	for _, h := range chain.Escrow(hop.Limits) {
+		c, bound := ledger.Charge{Head: h.Head, Limit: ledger.Unlimited()}, bounds[h.Head]
+		if h.Limits.Calls != nil {
+			c.Calls, c.Limit.Calls = *h.Limits.Calls, *bound.Calls
+		}
+		if h.Limits.Cost != nil {
+			c.Cost, c.Limit.Cost = *h.Limits.Cost, *bound.Cost
+		}
+		if h.Limits.Rows != nil {
+			c.Rows, c.Limit.Rows = *h.Limits.Rows, *bound.Rows
+		}
+		out = append(out, c)
+	}
+	return merged(out)
+}
+
+// merged puts charges of one head together: a commit charges each head once.
+func merged(in []ledger.Charge) (out []ledger.Charge) {
+	for _, c := range in {
+		i := slices.IndexFunc(out, func(o ledger.Charge) bool { return o.Head == c.Head })
+		if i < 0 {
+			out = append(out, c)
+			continue
+		}
+		o := &out[i]
+		o.Calls, o.Cost, o.Rows, o.Children = o.Calls+c.Calls, o.Cost+c.Cost, o.Rows+c.Rows, o.Children+c.Children
+		o.Limit.Calls, o.Limit.Cost, o.Limit.Rows = tighter(o.Limit.Calls, c.Limit.Calls), tighter(o.Limit.Cost, c.Limit.Cost), tighter(o.Limit.Rows, c.Limit.Rows)
+		o.Limit.Children = tighter(o.Limit.Children, c.Limit.Children)
+	}
+	return out
+}
+
+// tighter returns the smaller of two bounds, where negative means none.
+func tighter(a, b int64) int64 {
+	if a < 0 || b >= 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// issueDelegated decides and commits a delegated token, then mints it.
+func (s *Spine) issueDelegated(ctx context.Context, n *issuing) (Issued, error) {
+	if err := s.bind(n); err != nil {
+		return Issued{}, err
+	}
+	srv, err := s.audience(n)
+	if err != nil {
+		return Issued{}, err
+	}
+	r := decision.Request{Subject: directory.Delegated{Chain: n.chain}, Scope: decision.Session, At: n.at,
+		Action: mapping.Action{Server: srv.ID, Name: "token.issue"}}
+	if n.kind == "child" {
+		r.Scope = decision.Making
+		r.Action = mapping.Action{Server: srv.ID, Name: "hop.create", Resource: "Blueprint:" + string(n.chain.Acting().Blueprint)}
+	}
+	asked := r
+	if n.made != nil { // the new delegate is judged from the directory it will be in
+		next, err := n.snap.Apply(n.snap.Revision, n.rows)
+		if err != nil {
+			return Issued{}, err
+		}
+		return s.finish(ctx, n, decision.Decide(next, asked), r.Action)
+	}
+	return s.finish(ctx, n, decision.Decide(n.snap, asked), r.Action)
+}
+
+func (s *Spine) finish(ctx context.Context, n *issuing, v decision.Verdict, action mapping.Action) (Issued, error) {
+	d := render(n.snap, v, s.Mint.New(principal.Entry), time.Since(n.began))
+	hop := n.chain.Acting()
+	root := n.chain.Hops[0]
+	n.mint = credential.Token{ID: d.Entry, Issuer: s.Issuer, Origin: n.chain.Mission.Origin, Client: hop.Delegate,
+		Audience: n.x.Resource, Issued: n.at, Expiry: earliest(n.at.Add(tokenLife), hop.Expiry), JKT: n.jkt,
+		Mission: hop.Mission, AuthorityHash: hashOf(hop.Effective), Hop: hop.ID, Parent: hop.Parent, Depth: hop.Depth,
+		MaxDepth: delegation.MaxDepth(n.chain), Root: root.ID, Txn: runOf(hop.ID), Authority: hop.Effective}
+	for i := len(n.chain.Hops); i > 0; i-- {
+		n.mint.Actors = append(n.mint.Actors, n.chain.Link(i))
+	}
+	e := s.record(ledger.Issue, n.at, &n.chain)
+	e.ID, e.Server, e.Action, e.Decision = d.Entry, action.Server, action.Name, d.Outcome
+	e.Bound, e.Revision, e.Pins = n.mint.Bound(), n.snap.Revision, n.snap.Pins()
+	e.Payload = s.issuedPayload(n, d)
+	if !v.Allowed() {
+		e.Binding = "link " + strconv.Itoa(d.Link) + " " + d.Stage
+		if n.made != nil { // the hop was never made: the parent acted
+			e = s.actedBy(e, n)
+		}
+		if _, err := ledger.Append(ctx, s.Store, ledger.Commit{Tenant: s.Tenant, At: -1, Entry: e, Lazy: true}); err != nil {
+			return Issued{}, err
+		}
+		return Issued{}, errors.Join(credential.Refuse(credential.ErrUnauthorized, "%s", d.Sentence()), denied(d))
+	}
+	c, err := ledger.Append(ctx, s.Store, ledger.Commit{Tenant: s.Tenant, At: -1, Conditions: v.Conditions(),
+		Charges: n.charges, Rows: n.rows, Once: n.once, Entry: e})
+	if err != nil {
+		if errors.Is(err, ledger.ErrLimit) {
+			return Issued{}, credential.Refuse(credential.ErrInvalidGrant, "the parent's limits do not allow this hop: %v", message(err))
+		}
+		return Issued{}, err
+	}
+	if len(n.rows) > 0 {
+		if _, err := s.State.AtLeast(ctx, c.Receipt().Revision); err != nil {
+			return Issued{}, err
+		}
+	}
+	return s.sign(n)
+}
+
+// actedBy re-heads an entry to the parent of a hop that was refused.
+func (s *Spine) actedBy(e ledger.Entry, n *issuing) ledger.Entry {
+	parent := n.chain.Hops[len(n.chain.Hops)-2]
+	e.Actor, e.Hop, e.Run, e.Delegation = parent.Delegate, parent.ID, runOf(parent.ID), parent.Commitment
+	return e
+}
+
+type issuance struct {
+	Kind    string                   `json:"kind"`
+	Token   map[string]any           `json:"token,omitempty"`
+	Hop     *delegation.Hop          `json:"hop,omitempty"`
+	Rows    []ledger.Row             `json:"rows,omitempty"`
+	Outcome string                   `json:"outcome"`
+	Reason  string                   `json:"reason,omitempty"`
+	Names   map[principal.UID]string `json:"names"`
+}
+
+func (s *Spine) issuedPayload(n *issuing, d Decision) json.RawMessage {
+	p := issuance{Kind: n.kind, Outcome: d.Outcome, Reason: d.Reason, Hop: n.made, Names: map[principal.UID]string{},
+		Token: map[string]any{"jti": n.mint.ID, "aud": n.mint.Audience, "exp": n.mint.Expiry.Unix(), "bound": n.mint.Bound()}}
+	if d.Allowed() {
+		p.Rows = n.rows // what the leaf's rows digest is of; a refusal changed nothing
+	}
+	dir := n.snap.Directory
+	for i := range len(n.chain.Hops) + 1 {
+		id := n.chain.Link(i)
+		p.Names[id] = dir.Label(id)
+		if n.made != nil && i == len(n.chain.Hops) && p.Names[id] == string(id) {
+			p.Names[id] = dir.Label(n.made.Blueprint) + " (sub-agent)"
+		}
+	}
+	if s, ok := n.snap.Catalogue.ServerByHandle(strings.TrimPrefix(n.mint.Audience, s.Issuer+"/mcp/")); ok {
+		p.Names[s.ID] = s.Handle
+	}
+	return encode(p)
+}
+
+// audience finds the server whose gateway the token is asked for.
+func (s *Spine) audience(n *issuing) (mapping.Server, error) {
+	handle, ok := strings.CutPrefix(n.x.Resource, s.Issuer+"/mcp/")
+	srv, known := n.snap.Catalogue.ServerByHandle(handle)
+	if !ok || !known {
+		return srv, credential.Refuse(credential.ErrInvalidTarget, "resource must name a server: %s/mcp/{server}", s.Issuer)
+	}
+	return srv, nil
+}
+
+// bind decides which key the token is bound to. Without a proof of possession
+// only a blueprint that says so gets a bearer token, and it is recorded as one.
+func (s *Spine) bind(n *issuing) error {
+	hop := n.chain.Acting()
+	if n.kind == "child" {
+		n.jkt = hop.JKT // the child proved its key; the proof was the parent's
+		return nil
+	}
+	b, _ := n.snap.Directory.Blueprint(hop.Blueprint)
+	if n.jkt == "" && !b.Bearer {
+		return credential.Refuse(credential.ErrInvalidDPoPProof, "a DPoP proof is required: blueprint %s does not allow bearer tokens", b.Handle)
+	}
+	if n.jkt != "" && n.jkt != hop.JKT {
+		return credential.Refuse(credential.ErrInvalidDPoPProof, "the DPoP proof is not by the key that the hop confirms")
+	}
+	return nil
+}
+
+func (s *Spine) sign(n *issuing) (Issued, error) {
+	claims, err := n.mint.Claims()
+	if err != nil {
+		return Issued{}, err
+	}
+	jwt, err := s.Tokens.SignJWT(credential.AccessTokenType, claims)
+	if err != nil {
+		return Issued{}, fault.Wrap(fault.Internal, err, "signing")
+	}
+	out := Issued{AccessToken: jwt, TokenType: "Bearer", IssuedTokenType: TypeAccessToken,
+		ExpiresIn: int(n.mint.Expiry.Sub(n.at) / time.Second), Mission: n.mint.Mission, Hop: n.mint.Hop}
+	if n.mint.JKT != "" {
+		out.TokenType = "DPoP"
+	}
+	if n.mint.Hop != "" {
+		out.AuthorizationDetails = encode(n.mint.Authority)
+	}
+	return out, nil
+}
+
+func hashOf(a authority.Set) string {
+	c, err := proof.Canonical(encode(a))
+	if err != nil {
+		panic("enforce: authority: " + err.Error()) // encode made it
+	}
+	return proof.Hash(c)
+}
+
+func earliest(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// message is what may be said of err.
+func message(err error) string {
+	m, _ := fault.Safe(err)
+	return m
+}
