@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 )
 
@@ -42,10 +41,15 @@ const (
 	Tenant     Prefix = "ten"
 )
 
-var prefixes = map[Prefix]bool{User: true, Agent: true, Workload: true, Group: true, Blueprint: true,
-	Mission: true, Hop: true, Grant: true, Approval: true, Request: true, Server: true, Tool: true,
-	Policy: true, Model: true, Context: true, Key: true, Run: true, Entry: true, Checkpoint: true,
-	Point: true, Tenant: true}
+// known reports whether p is on the list.
+func known(p Prefix) bool {
+	switch p {
+	case User, Agent, Workload, Group, Blueprint, Mission, Hop, Grant, Approval, Request, Server, Tool,
+		Policy, Model, Context, Key, Run, Entry, Checkpoint, Point, Tenant:
+		return true
+	}
+	return false
+}
 
 // System is the one principal that is not in the directory: reactions of the
 // server itself re-enter the spine under this name. It may narrow, quarantine,
@@ -54,6 +58,14 @@ const System UID = "ambit:system"
 
 // crockford is the base32 alphabet without i, l, o and u, in lower case.
 const crockford = "0123456789abcdefghjkmnpqrstvwxyz"
+
+// digit says which bytes are digits of crockford: uids are checked on every call.
+var digit = func() (t [256]bool) {
+	for i := range len(crockford) {
+		t[crockford[i]] = true
+	}
+	return t
+}()
 
 // Make builds a uid from its parts. It is pure: callers own the clock and the
 // entropy, so that rooms stay functions of their input.
@@ -99,7 +111,7 @@ func Parse(s string) (UID, error) {
 }
 
 func split(s string) (Prefix, string, bool) {
-	if len(s) != 30 || s[3] != '_' || !prefixes[Prefix(s[:3])] {
+	if len(s) != 30 || s[3] != '_' || !known(Prefix(s[:3])) {
 		return "", "", false
 	}
 	d := s[4:]
@@ -107,7 +119,7 @@ func split(s string) (Prefix, string, bool) {
 		return "", "", false
 	}
 	for i := 0; i < len(d); i++ {
-		if strings.IndexByte(crockford, d[i]) < 0 {
+		if !digit[d[i]] {
 			return "", "", false
 		}
 	}
@@ -117,7 +129,17 @@ func split(s string) (Prefix, string, bool) {
 // SPIFFE returns the SPIFFE ID of a user, agent, workload or group in a trust
 // domain: spiffe://<domain>/<kind>/<uid>. It returns "" for anything else.
 func (u UID) SPIFFE(trustDomain string) string {
-	kind := map[Prefix]string{User: "user", Agent: "agent", Workload: "workload", Group: "group"}[u.Prefix()]
+	kind := ""
+	switch u.Prefix() {
+	case User:
+		kind = "user"
+	case Agent:
+		kind = "agent"
+	case Workload:
+		kind = "workload"
+	case Group:
+		kind = "group"
+	}
 	if kind == "" || trustDomain == "" {
 		return ""
 	}
