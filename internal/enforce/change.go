@@ -92,10 +92,7 @@ func (s *Spine) Change(ctx context.Context, p Presented, m Mutation) (Changed, e
 		c, err := ledger.Append(ctx, s.Store, ledger.Commit{Tenant: s.Tenant, Conditions: v.Conditions(),
 			Charges: pl.charges, Bump: pl.bump, Rows: pl.rows, At: d.snap.Revision, Entry: e})
 		if err == nil {
-			// The writer reads its own write: later calls decide on it.
-			if _, err := s.State.AtLeast(ctx, c.Receipt().Revision); err != nil {
-				return Changed{}, err
-			}
+			s.seen(ctx, c)
 			return Changed{e.ID, c.Receipt().Revision, pl.objects, pl.lines}, nil
 		}
 		if fault.KindOf(err) != fault.Conflict {
@@ -109,6 +106,14 @@ func (s *Spine) Change(ctx context.Context, p Presented, m Mutation) (Changed, e
 		}
 	}
 	return Changed{}, fault.New(fault.Unavailable, "other changes kept coming first").WithHint("retry")
+}
+
+// seen waits until the caller's own write is in the snapshot that its next call
+// decides on. It is a courtesy: the write stands, so a wait in vain is no error.
+func (s *Spine) seen(ctx context.Context, c ledger.Committed) {
+	if _, err := s.State.AtLeast(ctx, c.Receipt().Revision); err != nil {
+		s.Logger.WarnContext(ctx, "own write not seen yet", "entry", c.Entry(), "error", err)
+	}
 }
 
 // a directing is a direct subject at work: who presented, on which snapshot.

@@ -10,6 +10,7 @@ import (
 	"github.com/ambit-iam/ambit/internal/core/decision"
 	"github.com/ambit-iam/ambit/internal/core/delegation"
 	"github.com/ambit-iam/ambit/internal/core/directory"
+	"github.com/ambit-iam/ambit/internal/core/ledger"
 	"github.com/ambit-iam/ambit/internal/core/mapping"
 	"github.com/ambit-iam/ambit/internal/core/policy"
 	"github.com/ambit-iam/ambit/internal/fault"
@@ -52,6 +53,9 @@ func (s *Spine) Draft(ctx context.Context, p Presented, q MissionRequest) (proof
 	b, ok := dir.Blueprint(agent.Blueprint)
 	if !ok {
 		return proof.Statement{}, fault.New(fault.Conflict, "agent %s has no blueprint", q.Agent)
+	}
+	if err := s.may(ctx, d, createOn(b)); err != nil {
+		return proof.Statement{}, err
 	}
 	st := proof.Statement{Issuer: string(d.id), Subject: string(id), Audience: s.Issuer,
 		ID: string(s.Mint.New(principal.Hop)), Mission: string(s.Mint.New(principal.Mission)), Blueprint: string(b.ID),
@@ -147,7 +151,11 @@ func (m StartMission) about(snap *decision.Snapshot) (target, error) {
 	if !ok {
 		return target{}, fault.New(fault.NotFound, "there is no blueprint %s", st.Blueprint)
 	}
-	return target{"mission.create", "Blueprint:" + string(b.ID), map[string]any{"owner": cedarEntity(b.Owner)}}, nil
+	return createOn(b), nil
+}
+
+func createOn(b directory.Blueprint) target {
+	return target{"mission.create", "Blueprint:" + string(b.ID), map[string]any{"owner": cedarEntity(b.Owner)}}
 }
 
 func (m StartMission) plan(at *moment) (plan, error) {
@@ -236,7 +244,7 @@ func endMission(at *moment, id principal.UID, state delegation.State) (plan, err
 		lines:   []string{at.snap.Directory.Label(at.actor) + " ended the mission (" + string(state) + ")"}}, nil
 }
 
-func missionRows(m delegation.Mission) []ledgerRow { return []ledgerRow{row("mission", m.ID, "", m)} }
+func missionRows(m delegation.Mission) []ledger.Row { return []ledger.Row{row("mission", m.ID, "", m)} }
 
 // missionTarget names a mission for policies, with its origin and the owner of
 // the agent that holds its root.

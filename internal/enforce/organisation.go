@@ -76,6 +76,9 @@ func (s *Spine) Unprobed(ctx context.Context, p Presented, doc organisation.Docu
 	if err != nil {
 		return nil, err
 	}
+	if err := s.may(ctx, d, organisationTarget("organisation.apply", d.snap)); err != nil {
+		return nil, err
+	}
 	return organisation.NeedsProbe(d.snap, doc), nil
 }
 
@@ -169,7 +172,7 @@ func (s *Spine) Enrol(ctx context.Context, q Enrolment) (Changed, error) {
 	u := directory.User{ID: s.Mint.New(principal.User), Handle: q.Handle, Name: q.Name, State: directory.Active,
 		Groups: []principal.UID{g.ID}}
 	u.Keys = []directory.Key{{JKT: jkt, JWK: q.JWK, Enrolled: now, Evidence: q.Evidence, By: u.ID}}
-	pl := plan{rows: []ledgerRow{row("group", g.ID, g.Handle, g), row("user", u.ID, u.Handle, u)},
+	pl := plan{rows: []ledger.Row{row("group", g.ID, g.Handle, g), row("user", u.ID, u.Handle, u)},
 		lines: []string{q.Handle + " enrolled as the first administrator (" + q.Evidence + ")"}}
 	for _, b := range policy.Builtin(g.ID) {
 		pl.rows = append(pl.rows, row("policy", b.ID, b.Handle, b))
@@ -181,9 +184,7 @@ func (s *Spine) Enrol(ctx context.Context, q Enrolment) (Changed, error) {
 	if err != nil {
 		return Changed{}, err
 	}
-	if _, err := s.State.AtLeast(ctx, c.Receipt().Revision); err != nil {
-		return Changed{}, err
-	}
+	s.seen(ctx, c)
 	return Changed{e.ID, c.Receipt().Revision, map[string]principal.UID{"user": u.ID, "group": g.ID}, pl.lines}, nil
 }
 
