@@ -51,6 +51,30 @@ func BenchmarkDecisions(b *testing.B) {
 	b.ReportMetric(float64(b.N)/time.Since(start).Seconds(), "decisions/s")
 }
 
+// BenchmarkAct is Act by one caller: what BenchmarkCommit costs, plus deciding.
+func BenchmarkAct(b *testing.B) {
+	h := build(b)
+	h.organise(true)
+	st, _, err := h.start("clinician", "assistant", nil)
+	must(b, err)
+	tok, err := h.take("assistant", st, false)
+	must(b, err)
+	took := make([]time.Duration, 0, b.N)
+	b.ReportAllocs()
+	for b.Loop() {
+		start := time.Now()
+		d, err := h.spine.Act(context.Background(), h.call(tok.AccessToken, "read", `{"patient":"P1"}`), func(context.Context, broker.Opened) (enforce.Result, error) {
+			return enforce.Result{Status: "ok"}, nil
+		})
+		took = append(took, time.Since(start))
+		if err != nil || !d.Allowed() {
+			b.Fatalf("%v %s", err, d.Sentence())
+		}
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Nanoseconds())/1e3, "p50-us")
+}
+
 // BenchmarkCommit is one durable commit by one caller: what the record alone
 // costs on this disk. It reports the median.
 func BenchmarkCommit(b *testing.B) {

@@ -20,7 +20,9 @@ func (d *decider) policies(link int, id principal.UID, entitled bool) {
 		return
 	}
 	var witness []relation.Tuple
-	res := d.s.Policies.Evaluate(d.cedar(link, id, &witness))
+	q := d.cedar(link, id, &witness)
+	q.ForbidsOnly = !entitled
+	res := d.s.Policies.Evaluate(q)
 	d.v.shadow = append(d.v.shadow, res.Shadow...)
 	if entitled {
 		f := Finding{Link: link, Principal: id, Stage: Entitlement, Witness: witness}
@@ -148,12 +150,20 @@ func missionContext(m delegation.Mission) map[string]any {
 
 // Entity names a principal as Cedar policies do: User::"usr_…".
 func Entity(id principal.UID) policy.Entity {
-	kinds := map[principal.Prefix]string{principal.User: "User", principal.Agent: "Agent",
-		principal.Workload: "Workload", principal.Group: "Group", principal.Blueprint: "Blueprint"}
-	if k, ok := kinds[id.Prefix()]; ok {
-		return policy.Entity{Type: k, ID: string(id)}
+	typ := "System"
+	switch id.Prefix() {
+	case principal.User:
+		typ = "User"
+	case principal.Agent:
+		typ = "Agent"
+	case principal.Workload:
+		typ = "Workload"
+	case principal.Group:
+		typ = "Group"
+	case principal.Blueprint:
+		typ = "Blueprint"
 	}
-	return policy.Entity{Type: "System", ID: string(id)}
+	return policy.Entity{Type: typ, ID: string(id)}
 }
 
 // principal says what policies may know of one link.

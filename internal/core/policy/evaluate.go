@@ -24,6 +24,9 @@ func (s *Set) Evaluate(r Request) Result {
 		return Result{}
 	}
 	candidates := s.candidates(&r)
+	if r.ForbidsOnly {
+		candidates = slices.DeleteFunc(candidates, func(c *compiled) bool { return !c.forbid && !c.Shadow })
+	}
 	if len(candidates) == 0 {
 		return Result{}
 	}

@@ -60,6 +60,8 @@ type Request struct {
 	// is called once for each name that candidate policies mention. An error
 	// (a truncated search) is an error of every policy that mentions the name.
 	Relation func(name string) (bool, error)
+	// ForbidsOnly leaves permits out: for a link whose entitlement is not asked.
+	ForbidsOnly bool
 	// Unknown says that Args are not known: what policies that read them say is
 	// only Maybe.
 	Unknown bool

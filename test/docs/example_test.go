@@ -1,0 +1,45 @@
+package docs
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/ambit-iam/ambit/client"
+)
+
+// inProcess is what docs/tokens.md shows.
+func inProcess(ctx context.Context, issuer, agentID, statement string) (*http.Client, *http.Client, error) {
+	key, err := client.LoadKey("assistant.key")
+	if err != nil {
+		return nil, nil, err
+	}
+	assistant := &client.Agent{Issuer: issuer, ID: agentID, Key: key}
+	mission, err := assistant.Take(ctx, statement, "notes")
+	if err != nil {
+		return nil, nil, err
+	}
+	return mission.HTTPClient("notes"), nil, nil
+}
+
+// handOn is what docs/tokens.md shows of sub-agents.
+func handOn(ctx context.Context, issuer, blueprint string, authority json.RawMessage, mission *client.Mission) (*http.Client, error) {
+	sub, err := client.NewSubAgent(issuer)
+	if err != nil {
+		return nil, err
+	}
+	offer, err := sub.Offer()
+	if err != nil {
+		return nil, err
+	}
+	handover, err := mission.Delegate(ctx, offer, client.Narrow{
+		Blueprint: blueprint, Authority: authority, For: 10 * time.Minute, Server: "notes"})
+	if err != nil {
+		return nil, err
+	}
+	return sub.Accept(handover).HTTPClient("notes"), nil
+}
+
+// They need a server; that they compile is what is tested here.
+var _, _ = inProcess, handOn
