@@ -87,21 +87,15 @@ func (d *decider) because(res policy.Result) string {
 	return "policy " + res.Permits[0].Handle
 }
 
-// cedar states the question for one link. Relation searches append their
-// witness path.
+// cedar states the question for one link: enough to find candidates at once, the
+// rest when there are some. Relation searches append their witness path.
 func (d *decider) cedar(link int, id principal.UID, witness *[]relation.Tuple) policy.Request {
 	a := d.r.Action
 	q := policy.Request{
-		Principal:  d.principal(id),
-		Action:     policy.Entity{Type: "Action", ID: a.Name},
-		Attributes: d.r.Attributes,
-		Args:       a.Arguments,
-		Unknown:    a.Unknown,
-		Context: map[string]any{
-			"link":   int64(link),
-			"effect": string(a.Effect),
-			"time":   d.r.At.Unix(),
-		},
+		Principal: policy.Principal{Entity: Entity(id), Parents: d.parents(id)},
+		Action:    policy.Entity{Type: "Action", ID: a.Name},
+		Args:      a.Arguments,
+		Unknown:   a.Unknown,
 	}
 	if a.Tool != "" {
 		q.Action.ID = string(a.Server) + "." + a.Name
@@ -114,23 +108,34 @@ func (d *decider) cedar(link int, id principal.UID, witness *[]relation.Tuple) p
 	} else if t, ok := d.s.Catalogue.Tool(a.Tool); a.Unknown && ok && t.Resource != "" {
 		q.Resource.Type = t.Resource.Type() // its id is made of arguments: not known
 	}
-	if s, ok := d.r.Subject.(directory.Delegated); ok {
-		q.Context["origin"] = Entity(s.Chain.Mission.Origin)
-		q.Context["acting"] = Entity(s.Chain.Acting().Delegate)
-		q.Context["mission"] = missionContext(s.Chain.Mission)
-		// Known with their parents, so that context.origin in Group::"…" is asked
-		// and not silently false.
-		q.Others = []policy.Principal{d.principal(s.Chain.Mission.Origin), d.principal(s.Chain.Acting().Delegate)}
-	}
-	subject := strings.ToLower(q.Principal.Entity.Type) + ":" + string(id)
 	q.Relation = func(name string) (bool, error) {
-		res, err := d.s.Relations.Check(a.Resource, name, subject)
+		res, err := d.s.Relations.Check(a.Resource, name, strings.ToLower(q.Principal.Entity.Type)+":"+string(id))
 		if res.Holds {
 			*witness = append(*witness, res.Witness...)
 		}
 		return res.Holds, err
 	}
+	q.Fill = func(r *policy.Request) { d.fill(r, link, id) }
 	return q
+}
+
+// fill adds what policies may look at.
+func (d *decider) fill(q *policy.Request, link int, id principal.UID) {
+	q.Principal.Attributes = d.attributes(id)
+	q.Attributes = d.r.Attributes
+	q.Context = map[string]any{"link": int64(link), "effect": string(d.r.Action.Effect), "time": d.r.At.Unix()}
+	s, ok := d.r.Subject.(directory.Delegated)
+	if !ok {
+		return
+	}
+	origin, acting, m := s.Chain.Mission.Origin, s.Chain.Acting().Delegate, s.Chain.Mission
+	q.Context["origin"], q.Context["acting"] = Entity(origin), Entity(acting)
+	q.Context["mission"] = map[string]any{"id": string(m.ID), "intent": m.Intent, "rooted": string(m.Rooted), "context": string(m.Context)}
+	// Known with their parents, so that context.origin in Group::"…" is asked and
+	// not silently false.
+	for _, other := range [...]principal.UID{origin, acting} {
+		q.Others = append(q.Others, policy.Principal{Entity: Entity(other), Parents: d.parents(other), Attributes: d.attributes(other)})
+	}
 }
 
 // group returns the action group of a management action.
@@ -142,10 +147,6 @@ func group(name string) string {
 		return "delegation"
 	}
 	return "management"
-}
-
-func missionContext(m delegation.Mission) map[string]any {
-	return map[string]any{"id": string(m.ID), "intent": m.Intent, "rooted": string(m.Rooted), "context": string(m.Context)}
 }
 
 // Entity names a principal as Cedar policies do: User::"usr_…".
@@ -166,30 +167,42 @@ func Entity(id principal.UID) policy.Entity {
 	return policy.Entity{Type: typ, ID: string(id)}
 }
 
-// principal says what policies may know of one link.
-func (d *decider) principal(id principal.UID) policy.Principal {
-	p := policy.Principal{Entity: Entity(id)}
+// parents returns the groups of a principal, and an agent's blueprint.
+func (d *decider) parents(id principal.UID) []policy.Entity {
 	var groups []principal.UID
 	switch id.Prefix() {
+	case principal.Agent:
+		a, _ := d.s.Directory.Agent(id)
+		return []policy.Entity{Entity(a.Blueprint)}
 	case principal.User:
 		u, _ := d.s.Directory.User(id)
 		groups = u.Groups
-		if u.Manager != "" {
-			p.Attributes = map[string]any{"manager": Entity(u.Manager)}
-		}
 	case principal.Workload:
 		w, _ := d.s.Directory.Workload(id)
 		groups = w.Groups
-		p.Attributes = map[string]any{"owner": Entity(w.Owner)}
+	}
+	out := make([]policy.Entity, len(groups))
+	for i, g := range groups {
+		out[i] = Entity(g)
+	}
+	return out
+}
+
+// attributes returns what policies may read of a principal: who answers for it.
+func (d *decider) attributes(id principal.UID) map[string]any {
+	switch id.Prefix() {
+	case principal.User:
+		if u, _ := d.s.Directory.User(id); u.Manager != "" {
+			return map[string]any{"manager": Entity(u.Manager)}
+		}
+	case principal.Workload:
+		w, _ := d.s.Directory.Workload(id)
+		return map[string]any{"owner": Entity(w.Owner)}
 	case principal.Agent:
 		a, _ := d.s.Directory.Agent(id)
-		p.Parents = []policy.Entity{Entity(a.Blueprint)}
-		p.Attributes = map[string]any{"owner": Entity(a.Owner)}
+		return map[string]any{"owner": Entity(a.Owner)}
 	}
-	for _, g := range groups {
-		p.Parents = append(p.Parents, Entity(g))
-	}
-	return p
+	return nil
 }
 
 // call renders the request for people: "records.read patient=P2".

@@ -30,6 +30,9 @@ func (s *Set) Evaluate(r Request) Result {
 	if len(candidates) == 0 {
 		return Result{}
 	}
+	if r.Fill != nil {
+		r.Fill(&r)
+	}
 	e := evaluation{set: s, request: &r}
 	e.load(candidates)
 	for _, c := range candidates {

@@ -60,6 +60,10 @@ type Request struct {
 	// is called once for each name that candidate policies mention. An error
 	// (a truncated search) is an error of every policy that mentions the name.
 	Relation func(name string) (bool, error)
+	// Fill, when not nil, is called once before any policy is asked, and not at
+	// all when no policy is a candidate: it sets Principal.Attributes, Attributes,
+	// Others and Context, which choosing candidates does not need.
+	Fill func(*Request)
 	// ForbidsOnly leaves permits out: for a link whose entitlement is not asked.
 	ForbidsOnly bool
 	// Unknown says that Args are not known: what policies that read them say is
