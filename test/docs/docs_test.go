@@ -48,8 +48,10 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// session types every command of a page into one shell. A server that is put in
-// the background gets a free port, is waited for, and is stopped at the end.
+// session types every command of a page into one shell; "go run ./cmd/ambit" is
+// the binary that was built of it. A server that is put in
+// the background gets a free port in place of 8420, is waited for, and is stopped
+// at the end.
 func session(t *testing.T, p page, bin string) {
 	dir := t.TempDir()
 	var all []typed
@@ -71,6 +73,7 @@ func session(t *testing.T, p page, bin string) {
 	var script strings.Builder
 	script.WriteString("trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\n")
 	for i, c := range all {
+		c.command = strings.NewReplacer("127.0.0.1:8420", at, "go run ./cmd/ambit", "ambit").Replace(c.command)
 		if serve, ok := strings.CutSuffix(c.command, " &"); ok {
 			fmt.Fprintf(&script, "%s --listen %s --ready-file ready.%d >out.%d 2>&1 &\n", serve, at, i, i)
 			fmt.Fprintf(&script, "for t in $(seq 400); do [ -f ready.%d ] && break; sleep 0.05; done; [ -f ready.%d ]; echo $? >exit.%d\n", i, i, i)
@@ -143,9 +146,6 @@ var (
 func illustrate(t *testing.T, p page, b block, bin string) {
 	for _, c := range b.commands() {
 		args := words.FindAllString(strings.ReplaceAll(c.command, "\\\n", " "), -1)
-		if at := slices.Index(args, "./cmd/ambit"); at >= 0 {
-			args = append([]string{"ambit"}, args[at+1:]...)
-		}
 		if strings.HasPrefix(args[0], "./") {
 			if info, err := os.Stat(filepath.Join(root(t), args[0])); err != nil || info.Mode()&0o111 == 0 {
 				t.Errorf("%s:%d: %s is no program of the repository", p.name, c.line, args[0])

@@ -9,8 +9,8 @@ import (
 	"github.com/ambit-iam/ambit/client"
 )
 
-// inProcess is what docs/tokens.md shows.
-func inProcess(ctx context.Context, issuer, agentID, statement string) (*http.Client, *http.Client, error) {
+// take is what docs/tokens.md shows of an agent.
+func take(ctx context.Context, issuer, agentID, statement string) (*client.Mission, *http.Client, error) {
 	key, err := client.LoadKey("assistant.key")
 	if err != nil {
 		return nil, nil, err
@@ -20,7 +20,7 @@ func inProcess(ctx context.Context, issuer, agentID, statement string) (*http.Cl
 	if err != nil {
 		return nil, nil, err
 	}
-	return mission.HTTPClient("notes"), nil, nil
+	return mission, mission.HTTPClient("notes"), nil
 }
 
 // handOn is what docs/tokens.md shows of sub-agents.
@@ -42,4 +42,4 @@ func handOn(ctx context.Context, issuer, blueprint string, authority json.RawMes
 }
 
 // They need a server; that they compile is what is tested here.
-var _, _ = inProcess, handOn
+var _, _ = take, handOn
