@@ -103,7 +103,7 @@ func next(f Finding) string {
 	case f.Approvable:
 		return "ask the person who signed the mission for a larger limit"
 	case f.Stage == decision.Standing:
-		return "an administrator must restore the principal or name a live owner"
+		return "an administrator can restore what is disabled or name a live owner; what is revoked stays revoked"
 	case f.Stage == decision.Mandate:
 		return "start a new mission: ambit mission start"
 	case f.Stage == decision.Ceiling:

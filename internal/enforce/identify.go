@@ -7,9 +7,7 @@ import (
 	"github.com/ambit-iam/ambit/internal/core/credential"
 	"github.com/ambit-iam/ambit/internal/core/decision"
 	"github.com/ambit-iam/ambit/internal/core/directory"
-	"github.com/ambit-iam/ambit/internal/core/ledger"
 	"github.com/ambit-iam/ambit/internal/fault"
-	"github.com/ambit-iam/ambit/internal/principal"
 )
 
 // identify does steps 3 to 5 of the walk: token and key binding, then the chain
@@ -27,7 +25,8 @@ func (s *Spine) identify(ctx context.Context, call Call) (*acting, error) {
 		return nil, err
 	}
 	if !token.Delegated() {
-		return nil, s.strayed(ctx, snap, token, "a person's own token does not pass the gateway; agents act under a mission")
+		return nil, fault.New(fault.Denied, "a person's own token does not pass the gateway; agents act under a mission").
+			WithHint("exchange a mission for a delegated token")
 	}
 	subject, err := s.chain(snap, token)
 	if err != nil {
@@ -66,25 +65,11 @@ func (s *Spine) direct(ctx context.Context, p Presented) (*directing, error) {
 		return nil, err
 	}
 	if token.Delegated() {
-		return nil, s.strayed(ctx, snap, token, "a delegated token is not good for the management API; agents do not administer")
+		return nil, fault.New(fault.Denied, "a delegated token is not good for the management API; agents do not administer")
 	}
 	subject, err := snap.Directory.AsDirect(token.Client)
 	if err != nil {
 		return nil, err
 	}
 	return &directing{id: token.Client, bound: token.Bound(), snap: snap, subject: subject, began: began}, nil
-}
-
-// strayed records that a known presenter came to a door that is not theirs, and
-// returns the refusal.
-func (s *Spine) strayed(ctx context.Context, snap *decision.Snapshot, t credential.Token, why string) error {
-	e := s.record(ledger.Check, s.now(), nil)
-	e.ID, e.Actor, e.Origin, e.Action = s.Mint.New(principal.Entry), t.Client, t.Origin, "door.pass"
-	e.Decision, e.Binding, e.Bound, e.Revision, e.Pins = decision.Deny.String(), "link 0 standing", t.Bound(), snap.Revision, snap.Pins()
-	e.Payload = encode(deed{Action: e.Action, Outcome: e.Decision, Reasons: []Finding{{Principal: t.Client, Stage: decision.Standing, Reason: why}},
-		Names: labels(snap, t.Client, t.Origin)})
-	if _, err := ledger.Append(ctx, s.Store, ledger.Commit{Tenant: s.Tenant, At: -1, Entry: e, Lazy: true}); err != nil {
-		return err
-	}
-	return fault.New(fault.Denied, "%s", why).WithHint("present a token for this door: agents at the gateway, people and machines at the API")
 }

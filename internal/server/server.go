@@ -142,7 +142,7 @@ func (s *server) openSpine(context.Context) error {
 	if s.keys.Fresh() {
 		boot = time.Time{} // no earlier process can have accepted anything
 	}
-	s.upstream = upstream.New(upstream.Options{Log: s.config.Logger})
+	s.upstream = upstream.New(upstream.Options{Version: s.config.Version, Log: s.config.Logger})
 	s.spine = &enforce.Spine{
 		Tenant: s.tenant,
 		Issuer: s.issuer,
@@ -171,7 +171,7 @@ func (s *server) openFaces(context.Context) (err error) {
 		return err
 	}
 	(&oauth.Face{Spine: s.spine, Keys: s.keys, Mux: mux}).Mount()
-	(&mcp.Face{Spine: s.spine, Upstreams: s.upstream, Mux: mux}).Mount()
+	(&mcp.Face{Spine: s.spine, Upstreams: s.upstream, Mux: mux, Version: s.config.Version}).Mount()
 	if err := (&admin.Face{Writes: s.spine, Reads: s.spine, Upstreams: s.upstream, Mux: mux, Version: s.config.Version}).Mount(); err != nil {
 		return err
 	}
