@@ -16,6 +16,7 @@ import (
 	"github.com/ambit-iam/ambit/internal/core/ledger"
 	"github.com/ambit-iam/ambit/internal/core/mapping"
 	"github.com/ambit-iam/ambit/internal/principal"
+	"github.com/ambit-iam/ambit/proof"
 	"github.com/ambit-iam/ambit/proof/authority"
 )
 
@@ -187,7 +188,11 @@ func (t *teller) given(p payload, h delegation.Hop) string {
 	parts := []string{t.describe(p, h.Authority, 4*maxSentence)}
 	if !h.Expiry.IsZero() {
 		until := "until " + h.Expiry.UTC().Format("2006-01-02 15:04:05") + " UTC"
-		if lasts := h.Expiry.Sub(h.Made).Round(time.Second); !h.Made.IsZero() && lasts > 0 {
+		from := h.Made
+		if st, _, err := proof.ParseStatement(h.Statement); err == nil {
+			from = time.Unix(st.IssuedAt, 0) // a moment before it was made, in whole seconds
+		}
+		if lasts := h.Expiry.Sub(from).Round(time.Second); !from.IsZero() && lasts > 0 {
 			until = "for " + lasting(lasts) + ", " + until
 		}
 		parts = append(parts, until)
