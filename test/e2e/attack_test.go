@@ -65,8 +65,8 @@ func newArena(t *testing.T) *arena {
 			map[string]any{"id": "weak", "blueprint": "weak", "key": weak.Public()}},
 		"policies": permit("notes", "other"),
 	})
-	a.bound = a.take("bound", "read notes", "notes", strong, false, a.spy)
-	a.weak = a.take("weak", "read notes", "notes", weak, true, a.thief)
+	a.bound = a.take(mandate{agent: "bound", key: strong, over: a.spy}, "notes")
+	a.weak = a.take(mandate{agent: "weak", key: weak, bearer: true, over: a.thief}, "notes")
 	for server, into := range map[string]*string{"notes": &a.token, "other": &a.other} {
 		token, err := a.weak.Token(t.Context(), server)
 		must(t, err)
@@ -223,11 +223,11 @@ func TestFrames(t *testing.T) {
 		frame("no mission", call(`{"name":"read","arguments":`+fits+`,"_meta":{"ambit/mission":"any"}}`), 200, params, "mission"),
 	})
 	for _, h := range []string{"Authorization", "Dpop", "Cookie"} {
-		if v := a.up.seen.Values(h); len(v) > 0 {
+		if v := a.up.header(h); len(v) > 0 {
 			t.Errorf("the upstream has seen %s: %v", h, v)
 		}
 	}
-	if v := a.up.seen.Values("X-Api-Key"); len(v) == 0 || v[0] != injected {
+	if v := a.up.header("X-Api-Key"); len(v) == 0 || v[0] != injected {
 		t.Errorf("the upstream has seen X-Api-Key: %v", v)
 	}
 }

@@ -189,7 +189,7 @@ func nothingLeft(t *testing.T, tmp string) {
 		}
 		if bytes.Contains(env, []byte("TMPDIR="+tmp+"\x00")) {
 			line, _ := os.ReadFile(filepath.Join(filepath.Dir(p), "cmdline"))
-			t.Error(fmt.Sprintf("a process is left: %q", bytes.ReplaceAll(line, []byte{0}, []byte{' '})))
+			t.Errorf("a process is left: %q", bytes.ReplaceAll(line, []byte{0}, []byte{' '}))
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 )
@@ -85,6 +86,13 @@ func (u *upstream) arrived() int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.requests
+}
+
+// header returns every value of a header that the upstream has seen.
+func (u *upstream) header(name string) []string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return slices.Clone(u.seen.Values(name))
 }
 
 // long reports whether the long form of a test is wanted.

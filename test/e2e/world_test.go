@@ -47,6 +47,7 @@ type world struct {
 	issuer string
 	admin  *client.Person
 	server *exec.Cmd
+	stderr *bytes.Buffer // of the server; read after its end
 	gone   chan struct{} // closed when the server's process has ended
 	// slowest is the longest time from a start to the first answer.
 	slowest time.Duration
@@ -93,13 +94,13 @@ func (w *world) launch() error {
 	if err := os.Remove(ready); err != nil && !os.IsNotExist(err) {
 		return err
 	}
-	stderr := &bytes.Buffer{}
+	w.stderr = &bytes.Buffer{}
 	w.server = product("serve", "--data", filepath.Join(w.dir, "data"), "--listen", strings.TrimPrefix(w.issuer, "http://"), "--ready-file", ready)
-	w.server.Stderr = stderr
+	w.server.Stderr = w.stderr
 	must(w.t, w.server.Start())
-	gone := make(chan struct{})
+	cmd, gone := w.server, make(chan struct{})
 	go func() {
-		_ = w.server.Wait() // a killed process has a state that is an error
+		_ = cmd.Wait() // a killed process has a state that is an error
 		close(gone)
 	}()
 	w.gone = gone
@@ -110,17 +111,17 @@ func (w *world) launch() error {
 		}
 		select {
 		case <-gone:
-			return fmt.Errorf("the server ended before it served:\n%s", stderr)
+			return fmt.Errorf("the server ended before it served:\n%s", w.stderr)
 		case <-time.After(2 * time.Millisecond):
 		}
 		if time.Since(began) > 20*time.Second {
 			w.kill()
-			return fmt.Errorf("the server does not get ready:\n%s", stderr)
+			return fmt.Errorf("the server does not get ready:\n%s", w.stderr)
 		}
 	}
 }
 
-// kill ends the server as the death of its machine would.
+// kill ends the server with SIGKILL: whatever it was about to do is not done.
 func (w *world) kill() {
 	_ = w.server.Process.Kill() // it may have ended already
 	<-w.gone
@@ -139,12 +140,25 @@ type taken struct {
 	statement string
 }
 
-// take has the administrator sign and start a mission over an agent's whole
-// ceiling, and the agent take it, over a transport that may be nil.
-func (w *world) take(handle, intent, server string, key *client.Key, bearer bool, over http.RoundTripper) taken {
+// A mandate is a mission over the whole ceiling of an agent's blueprint.
+type mandate struct {
+	agent  string // handle
+	limits map[string]any
+	key    *client.Key // the agent's
+	bearer bool
+	over   http.RoundTripper // of the agent; may be nil
+}
+
+// take has the administrator sign and start a mission, and the agent take it for
+// a server.
+func (w *world) take(m mandate, server string) taken {
 	w.t.Helper()
+	request := map[string]any{"agent": m.agent, "intent": "do what an agent does here", "for": 3600}
+	if m.limits != nil {
+		request["limits"] = m.limits
+	}
 	var draft json.RawMessage
-	must(w.t, w.admin.Do(w.t.Context(), "POST", "/api/v1/missions:draft", map[string]any{"agent": handle, "intent": intent, "for": 3600}, &draft))
+	must(w.t, w.admin.Do(w.t.Context(), "POST", "/api/v1/missions:draft", request, &draft))
 	var st struct {
 		Subject string `json:"sub"`
 	}
@@ -152,10 +166,10 @@ func (w *world) take(handle, intent, server string, key *client.Key, bearer bool
 	statement, err := w.admin.SignMission(draft)
 	must(w.t, err)
 	must(w.t, w.admin.Do(w.t.Context(), "POST", "/api/v1/missions", map[string]any{"statement": statement}, nil))
-	a := &client.Agent{Issuer: w.issuer, ID: st.Subject, Key: key, Bearer: bearer, HTTP: &http.Client{Transport: over}}
-	m, err := a.Take(w.t.Context(), statement, server)
+	a := &client.Agent{Issuer: w.issuer, ID: st.Subject, Key: m.key, Bearer: m.bearer, HTTP: &http.Client{Transport: m.over}}
+	mission, err := a.Take(w.t.Context(), statement, server)
 	must(w.t, err)
-	return taken{m, a, statement}
+	return taken{mission, a, statement}
 }
 
 // bundle exports the evidence of a mission and verifies it.

@@ -1,0 +1,3 @@
+module github.com/ambit-iam/ambit/test/interop
+
+go 1.26
