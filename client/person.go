@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"net/http"
 	"net/url"
 	"sync"
@@ -95,7 +94,7 @@ func (p *Person) Raw(ctx context.Context, method, path string, in any) ([]byte, 
 		if err != nil {
 			return nil, err
 		}
-		b, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+		b, err := readAnswer(res.Body)
 		res.Body.Close()
 		if err != nil {
 			return nil, err

@@ -15,8 +15,9 @@ import (
 	"time"
 )
 
-// maxAnswer bounds what is read of an answer.
-const maxAnswer = 32 << 20
+// maxAnswer bounds an answer, in bytes. The largest are evidence bundles, which
+// have this bound of their own.
+const maxAnswer = 256 << 20
 
 // A Token is an access token and what it is good for.
 type Token struct {
@@ -125,7 +126,7 @@ func tokenAnswer(h *http.Client, req *http.Request) (t Token, nonce string, err 
 		return t, "", err
 	}
 	defer res.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	b, err := readAnswer(res.Body)
 	if err != nil {
 		return t, "", err
 	}
@@ -149,6 +150,15 @@ func tokenAnswer(h *http.Client, req *http.Request) (t Token, nonce string, err 
 		return t, nonce, &Error{Status: res.StatusCode, Code: a.Code, Message: a.Description}
 	}
 	return Token{a.Access, a.Type, time.Now().Add(time.Duration(a.Expires) * time.Second), a.Mission, a.Hop, a.Details}, "", nil
+}
+
+// readAnswer reads an answer whole, or fails.
+func readAnswer(r io.Reader) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, maxAnswer+1))
+	if err == nil && len(b) > maxAnswer {
+		err = fmt.Errorf("the answer is longer than %d MB", maxAnswer>>20)
+	}
+	return b, err
 }
 
 // authorize puts a token, and its proof when it is bound, on a request.
