@@ -8,9 +8,7 @@ import (
 	"time"
 
 	"github.com/ambit-iam/ambit/internal/core/broker"
-	"github.com/ambit-iam/ambit/internal/core/ledger"
 	"github.com/ambit-iam/ambit/internal/enforce"
-	"github.com/ambit-iam/ambit/internal/principal"
 )
 
 // BenchmarkDecisions runs Act with 128 callers over a real store: token from the
@@ -51,7 +49,7 @@ func BenchmarkDecisions(b *testing.B) {
 	b.ReportMetric(float64(b.N)/time.Since(start).Seconds(), "decisions/s")
 }
 
-// BenchmarkAct is Act by one caller: what BenchmarkCommit costs, plus deciding.
+// BenchmarkAct is Act by one caller: deciding, and one durable commit.
 func BenchmarkAct(b *testing.B) {
 	h := build(b)
 	h.organise(true)
@@ -70,23 +68,6 @@ func BenchmarkAct(b *testing.B) {
 		if err != nil || !d.Allowed() {
 			b.Fatalf("%v %s", err, d.Sentence())
 		}
-	}
-	slices.Sort(took)
-	b.ReportMetric(float64(took[len(took)/2].Nanoseconds())/1e3, "p50-us")
-}
-
-// BenchmarkCommit is one durable commit by one caller: what the record alone
-// costs on this disk. It reports the median.
-func BenchmarkCommit(b *testing.B) {
-	h := build(b)
-	took := make([]time.Duration, 0, b.N)
-	for range b.N {
-		start := time.Now()
-		_, err := ledger.Append(context.Background(), h.store, ledger.Commit{Tenant: h.spine.Tenant, At: -1,
-			Entry: ledger.Entry{ID: h.spine.Mint.New(principal.Entry), Time: time.Now(), Kind: ledger.Check, Class: ledger.Standard,
-				Actor: h.adminID, Payload: []byte(`{"outcome":"allow"}`)}})
-		took = append(took, time.Since(start))
-		must(b, err)
 	}
 	slices.Sort(took)
 	b.ReportMetric(float64(took[len(took)/2].Nanoseconds())/1e3, "p50-us")

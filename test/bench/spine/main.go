@@ -32,7 +32,6 @@ import (
 func main() {
 	binary := flag.String("ambit", "", "the ambit binary")
 	dir := flag.String("dir", "", "directory for data, on a real disk")
-	commit := flag.Float64("commit_us", 0, "median of one durable commit, measured by the store's benchmark")
 	rounds := flag.Int("rounds", 5, "interleaved rounds")
 	calls := flag.Int("calls", 400, "calls a round")
 	proxy := flag.String("proxy", "", "internal: be the reverse proxy in front of this URL")
@@ -41,7 +40,7 @@ func main() {
 		beProxy(*proxy)
 		return
 	}
-	if err := run(*binary, *dir, *commit, *rounds, *calls); err != nil {
+	if err := run(*binary, *dir, *rounds, *calls); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -96,12 +95,16 @@ func upstream() string {
 	return "http://" + ln.Addr().String()
 }
 
-func run(binary, dir string, commit float64, rounds, calls int) error {
+func run(binary, dir string, rounds, calls int) error {
 	if err := onDisk(dir); err != nil {
 		return err
 	}
-	fig := map[string]float64{"commit_p50_us": commit}
-	fig["fsync_per_s"] = fsyncs(dir)
+	fig := map[string]float64{"fsync_per_s": fsyncs(dir)}
+	rec, err := record(filepath.Join(dir, "record"))
+	if err != nil {
+		return err
+	}
+	defer rec.store.Close()
 	up := upstream()
 	proxy, stopProxy, err := start(exec.Command(os.Args[0], "-proxy", up))
 	if err != nil {
@@ -123,8 +126,12 @@ func run(binary, dir string, commit float64, rounds, calls int) error {
 		return err
 	}
 	body := []byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read","arguments":{"patient":"P1"}}}`)
-	var viaProxy, viaGateway []time.Duration
-	for round := range rounds + 1 {
+	var viaProxy, viaGateway, commits []time.Duration
+	for round := range rounds + 1 { // interleaved, so that all see the same machine
+		c, err := rec.measure(calls)
+		if err != nil {
+			return fmt.Errorf("commit: %w", err)
+		}
 		p, err := measure(proxy+"/mcp", "", body, calls)
 		if err != nil {
 			return fmt.Errorf("proxy: %w", err)
@@ -134,13 +141,13 @@ func run(binary, dir string, commit float64, rounds, calls int) error {
 			return fmt.Errorf("gateway: %w", err)
 		}
 		if round > 0 { // the first warms both
-			viaProxy, viaGateway = append(viaProxy, p...), append(viaGateway, g...)
+			viaProxy, viaGateway, commits = append(viaProxy, p...), append(viaGateway, g...), append(commits, c...)
 		}
 	}
-	fig["proxy_p50_us"], fig["gateway_p50_us"] = median(viaProxy), median(viaGateway)
-	fig["gateway_net_ratio_p50"] = (fig["gateway_p50_us"] - commit) / fig["proxy_p50_us"]
+	fig["proxy_p50_us"], fig["gateway_p50_us"], fig["commit_p50_us"] = median(viaProxy), median(viaGateway), median(commits)
+	fig["gateway_net_ratio_p50"] = (fig["gateway_p50_us"] - fig["commit_p50_us"]) / fig["proxy_p50_us"]
 	fmt.Printf("gateway p50 %.0f µs · one durable commit %.0f µs · reverse proxy p50 %.0f µs · net ratio %.2f\n",
-		fig["gateway_p50_us"], commit, fig["proxy_p50_us"], fig["gateway_net_ratio_p50"])
+		fig["gateway_p50_us"], fig["commit_p50_us"], fig["proxy_p50_us"], fig["gateway_net_ratio_p50"])
 	out, err := json.Marshal(fig)
 	if err != nil {
 		return err
