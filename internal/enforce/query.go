@@ -184,6 +184,9 @@ type Self struct {
 	Handle string        `json:"handle"`
 	Issuer string        `json:"issuer"`
 	Tenant principal.UID `json:"tenant"`
+	// LogKey verifies the tenant's checkpoints: what to pin before evidence comes
+	// from elsewhere.
+	LogKey string `json:"logKey"`
 }
 
 // Whoami answers who presents.
@@ -195,5 +198,5 @@ func (s *Spine) Whoami(ctx context.Context, p Presented) (Self, error) {
 	if err := s.may(ctx, d, target{action: "whoami", resource: "Organisation:" + string(s.Tenant)}); err != nil {
 		return Self{}, err
 	}
-	return Self{d.id, d.snap.Directory.Label(d.id), s.Issuer, s.Tenant}, nil
+	return Self{d.id, d.snap.Directory.Label(d.id), s.Issuer, s.Tenant, s.LogKey}, nil
 }
