@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/ambit-iam/ambit/internal/core/broker"
@@ -45,8 +46,31 @@ type acting struct {
 	snap    *decision.Snapshot
 	subject directory.Delegated
 	server  mapping.Server
+	action  mapping.Action // what the call means in snap
 	at      time.Time
 	began   time.Time
+}
+
+// resolve gives a its meaning in the snapshot that it is decided on.
+func (a *acting) resolve() (err error) {
+	a.action, err = mapping.Resolve(a.snap.Catalogue, a.server.ID, a.call.Tool, a.call.Arguments)
+	return err
+}
+
+// methods are the protocol's words that an entry may be named by.
+var methods = []string{"initialize", "message", "notifications/cancelled", "notifications/initialized", "notifications/progress",
+	"notifications/roots/list_changed", "ping", "response", "tools/call", "tools/list"}
+
+// word names what the call asked for in a word that is not the caller's: a leaf
+// stays for ever and can hold only so much. The payload says what was asked.
+func (a *acting) word() string {
+	if _, ok := a.snap.Catalogue.ToolByName(a.server.ID, a.call.Tool); ok {
+		return a.call.Tool
+	}
+	if slices.Contains(methods, a.call.Method) {
+		return a.call.Method
+	}
+	return "unknown"
 }
 
 // Act decides call, records the decision, runs effect with the permit, and
@@ -58,11 +82,10 @@ func (s *Spine) Act(ctx context.Context, call Call, effect Effect) (Decision, er
 	if err != nil {
 		return Decision{}, err
 	}
-	action, err := mapping.Resolve(a.snap.Catalogue, a.server.ID, call.Tool, call.Arguments)
-	if err != nil {
+	if err := a.resolve(); err != nil {
 		return s.refuse(ctx, a, err)
 	}
-	v, committed, d, err := s.commit(ctx, a, action)
+	v, committed, d, err := s.commit(ctx, a)
 	if err != nil || !v.Allowed() {
 		return d, err
 	}
@@ -72,11 +95,13 @@ func (s *Spine) Act(ctx context.Context, call Call, effect Effect) (Decision, er
 	}
 	opened, err := broker.Open(ctx, permit, a.server, s.Secrets)
 	if err != nil {
-		s.outcome(ctx, a, action, v, d.Entry, Result{Status: "unsent"}, 0)
+		s.outcome(ctx, a, a.action, v, d.Entry, Result{Status: "unsent"}, 0)
 		return d, err
 	}
 	start := time.Now()
-	result, err := effect(ctx, opened)
+	running, done := s.watched(ctx, a)
+	result, err := effect(running, opened)
+	done()
 	if err != nil {
 		result.Status = "lost"
 		var f *broker.Failure
@@ -84,18 +109,63 @@ func (s *Spine) Act(ctx context.Context, call Call, effect Effect) (Decision, er
 			result.Status = "unsent"
 		}
 	}
-	s.outcome(ctx, a, action, v, d.Entry, result, time.Since(start))
+	s.outcome(ctx, a, a.action, v, d.Entry, result, time.Since(start))
 	return d, err
+}
+
+// watchEvery is how often the mandate of an effect that still runs is asked.
+const watchEvery = 50 * time.Millisecond
+
+// watched returns the context of an effect. It ends when the effect's chain does:
+// a long call is a point of enforcement too, and a revoke cuts it (SEMANTICS
+// section 9). Most effects end before they are asked about once.
+func (s *Spine) watched(ctx context.Context, a *acting) (running context.Context, done func()) {
+	running, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(watchEvery, func() {
+		tick := time.NewTicker(watchEvery)
+		defer tick.Stop()
+		for {
+			if why := s.ended(a); why != nil {
+				cancel(why)
+				return
+			}
+			select {
+			case <-running.Done():
+				return
+			case <-tick.C:
+			}
+		}
+	})
+	return running, func() { timer.Stop(); cancel(nil) }
+}
+
+// ended says why a's chain no longer holds now, nil while it does. A replica that
+// does not know says so, and that ends it too.
+func (s *Spine) ended(a *acting) error {
+	snap, err := s.State.Current()
+	if err != nil {
+		return err
+	}
+	subject, err := s.chain(snap, a.token)
+	if err != nil {
+		return err
+	}
+	v := decision.Decide(snap, decision.Request{Subject: subject, Action: mapping.Action{Server: a.server.ID, Tool: a.action.Tool, Name: a.action.Name},
+		Scope: decision.Session, Mission: a.call.Mission, At: s.now()})
+	if f, bound := v.Binding(); bound && !v.Allowed() {
+		return fault.New(fault.Denied, "%s", f.Reason)
+	}
+	return nil
 }
 
 // commit decides and commits until both agree on one state of the world: a
 // moved epoch or a broken limit decides again on a fresher snapshot.
-func (s *Spine) commit(ctx context.Context, a *acting, action mapping.Action) (decision.Verdict, ledger.Committed, Decision, error) {
-	r := decision.Request{Subject: a.subject, Action: action, Mission: a.call.Mission, At: a.at}
+func (s *Spine) commit(ctx context.Context, a *acting) (decision.Verdict, ledger.Committed, Decision, error) {
+	r := decision.Request{Subject: a.subject, Action: a.action, Mission: a.call.Mission, At: a.at}
 	for range redecide {
 		v := decision.Decide(a.snap, r)
 		d := render(a.snap, v, s.Mint.New(principal.Entry), time.Since(a.began))
-		entry := s.decided(a, action, v, d)
+		entry := s.decided(a, a.action, v, d)
 		if !v.Allowed() {
 			lazy := v.Outcome() == decision.Deny
 			_, err := ledger.Append(ctx, s.Store, ledger.Commit{Tenant: s.Tenant, At: -1, Entry: entry, Lazy: lazy})
@@ -114,7 +184,11 @@ func (s *Spine) commit(ctx context.Context, a *acting, action mapping.Action) (d
 			if err := s.fresher(ctx, a); err != nil {
 				return decision.Verdict{}, ledger.Committed{}, Decision{}, err
 			}
-			r.Subject = a.subject
+			if err := a.resolve(); err != nil {
+				d, err := s.refuse(ctx, a, err)
+				return decision.Verdict{}, ledger.Committed{}, d, err
+			}
+			r.Subject, r.Action, r.At = a.subject, a.action, a.at
 		default:
 			return decision.Verdict{}, ledger.Committed{}, Decision{}, err
 		}
@@ -131,14 +205,19 @@ func (s *Spine) heads(ctx context.Context, v decision.Verdict) (map[principal.UI
 	return s.Store.Heads(ctx, s.Tenant, ids...)
 }
 
-// fresher moves a to a snapshot later than the one it was decided on, and
-// resolves its chain there again.
+// fresher moves a to a snapshot later than the one it was decided on, at the
+// present moment, and resolves its chain and its server there again: what the
+// server is and how it is reached may be what changed.
 func (s *Spine) fresher(ctx context.Context, a *acting) error {
 	snap, err := s.State.AtLeast(ctx, a.snap.Revision+1)
 	if err != nil {
 		return err
 	}
-	a.snap = snap
+	srv, ok := snap.Catalogue.ServerByHandle(a.call.Server)
+	if !ok {
+		return fault.New(fault.NotFound, "there is no server %q", a.call.Server)
+	}
+	a.snap, a.server, a.at = snap, srv, s.now()
 	a.subject, err = s.chain(snap, a.token)
 	return err
 }
@@ -159,7 +238,7 @@ func (s *Spine) Check(ctx context.Context, call Call) (Decision, error) {
 }
 
 func (s *Spine) session(a *acting) (decision.Verdict, mapping.Action) {
-	action := mapping.Action{Server: a.server.ID, Name: a.call.Method}
+	action := mapping.Action{Server: a.server.ID, Name: a.word()}
 	return decision.Decide(a.snap, decision.Request{Subject: a.subject, Action: action,
 		Scope: decision.Session, Mission: a.call.Mission, At: a.at}), action
 }
@@ -187,7 +266,7 @@ func (s *Spine) Tools(ctx context.Context, call Call) ([]mapping.Tool, Decision,
 	}
 	d := render(a.snap, v, s.Mint.New(principal.Entry), time.Since(a.began))
 	e := s.decided(a, action, v, d)
-	e.Kind, e.Payload = ledger.List, s.listed(a, action, shown)
+	e.Kind, e.Payload = ledger.List, s.listed(a, action, v, d, shown)
 	_, err = ledger.Append(ctx, s.Store, ledger.Commit{Tenant: s.Tenant, At: -1, Entry: e, Lazy: true})
 	return shown, d, err
 }
@@ -208,18 +287,14 @@ func (s *Spine) refuse(ctx context.Context, a *acting, why error) (Decision, err
 	if fault.KindOf(why) != fault.Malformed && fault.KindOf(why) != fault.NotFound {
 		return Decision{}, why
 	}
-	message, _ := fault.Safe(why)
+	message, hint := fault.Safe(why)
 	link := len(a.subject.Chain.Hops)
 	acts := a.subject.Chain.Acting().Delegate
 	f := Finding{Link: link, Principal: acts, Stage: decision.Ceiling, Reason: message}
 	d := Decision{Outcome: decision.Deny.String(), Entry: s.Mint.New(principal.Entry), Revision: a.snap.Revision,
-		Link: link, Stage: string(f.Stage), Principal: acts, Name: who(a.snap, acts), Reason: message,
+		Link: link, Stage: string(f.Stage), Principal: acts, Name: who(a.snap, acts), Reason: message, Next: hint,
 		Findings: []Finding{f}, Took: time.Since(a.began)}
-	name := a.call.Tool
-	if name == "" {
-		name = a.call.Method
-	}
-	e := s.decided(a, mapping.Action{Server: a.server.ID, Name: name}, decision.Verdict{}, d)
+	e := s.decided(a, mapping.Action{Server: a.server.ID, Name: a.word()}, decision.Verdict{}, d)
 	_, err := ledger.Append(ctx, s.Store, ledger.Commit{Tenant: s.Tenant, At: -1, Entry: e, Lazy: true})
 	return d, err
 }

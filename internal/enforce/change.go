@@ -47,10 +47,12 @@ type plan struct {
 	rows    []ledger.Row
 	bump    []principal.UID
 	charges []ledger.Charge
+	once    []ledger.Once
 	objects map[string]principal.UID // what was made, by name
 	lines   []string                 // for people: what changed
 	mission principal.UID            // the mission it belongs to, if one
 	origin  principal.UID
+	key     json.RawMessage // public, the one that a hop among the rows confirms
 }
 
 // Changed is what a Change did.
@@ -83,14 +85,14 @@ func (s *Spine) Change(ctx context.Context, p Presented, m Mutation) (Changed, e
 			}}
 		pl, err := m.plan(mo)
 		if err != nil {
-			return Changed{}, s.unplanned(ctx, d, t, dec, err)
+			return Changed{}, s.unplanned(ctx, d, t, dec, plainly(d.snap, err))
 		}
 		if len(pl.rows) == 0 && len(pl.bump) == 0 {
 			return Changed{Revision: d.snap.Revision, Objects: pl.objects}, nil
 		}
 		e := s.changed(d, t, dec, pl)
 		c, err := ledger.Append(ctx, s.Store, ledger.Commit{Tenant: s.Tenant, Conditions: v.Conditions(),
-			Charges: pl.charges, Bump: pl.bump, Rows: pl.rows, At: d.snap.Revision, Entry: e})
+			Charges: pl.charges, Bump: pl.bump, Rows: pl.rows, Once: pl.once, At: d.snap.Revision, Entry: e})
 		if err == nil {
 			s.seen(ctx, c)
 			return Changed{e.ID, c.Receipt().Revision, pl.objects, pl.lines}, nil
@@ -182,6 +184,7 @@ type alteration struct {
 	Resource string                   `json:"resource,omitempty"`
 	Summary  []string                 `json:"summary,omitempty"`
 	Rows     []ledger.Row             `json:"rows"`
+	Key      json.RawMessage          `json:"key,omitempty"` // that the root hop confirms
 	Reasons  []Finding                `json:"reasons,omitempty"`
 	Names    map[principal.UID]string `json:"names"`
 }
@@ -192,7 +195,7 @@ func (s *Spine) changed(d *directing, t target, dec Decision, pl plan) ledger.En
 	if pl.origin != "" {
 		e.Origin = pl.origin
 	}
-	a := alteration{Mutation: t.action, Resource: t.resource, Summary: pl.lines, Rows: pl.rows, Reasons: dec.Findings,
+	a := alteration{Mutation: t.action, Resource: t.resource, Summary: pl.lines, Rows: pl.rows, Key: pl.key, Reasons: dec.Findings,
 		Names: map[principal.UID]string{d.id: d.snap.Directory.Label(d.id)}}
 	for _, r := range pl.rows {
 		if id := principal.UID(r.Key); r.Handle != "" && id.Prefix() != "" {

@@ -107,7 +107,8 @@ func (s *Spine) subjectToken(n *issuing) (credential.Token, error) {
 	return t, nil
 }
 
-// proofKey verifies the request's DPoP proof, if it has one.
+// proofKey verifies the request's DPoP proof, if it has one. Proofs that were used
+// take room, and anybody can make a key: it is asked of those who are known.
 func (s *Spine) proofKey(n *issuing) error {
 	if n.x.Proof.Proof == "" {
 		return nil

@@ -1,6 +1,7 @@
 package enforce
 
 import (
+	"maps"
 	"strings"
 
 	"github.com/ambit-iam/ambit/internal/core/decision"
@@ -11,8 +12,8 @@ import (
 )
 
 // OpenContext opens an encounter, a ticket. Opening one that is open changes
-// nothing; opening one that was closed makes another, so that missions of the
-// first stay closed.
+// nothing, and is refused with other attributes than it has; opening one that was
+// closed makes another, so that missions of the first stay closed.
 type OpenContext struct {
 	Type, Handle string
 	Attributes   map[string]string
@@ -30,6 +31,10 @@ func (m OpenContext) plan(at *moment) (plan, error) {
 	var rows []ledger.Row
 	if id, ok := at.snap.Directory.Resolve("context", handle); ok {
 		old, _ := at.snap.Directory.Context(id)
+		if old.Open && !maps.Equal(old.Attributes, m.Attributes) {
+			return plan{}, fault.New(fault.Conflict, "%s %s is open, with other attributes; missions in it rest on those", m.Type, m.Handle).
+				WithHint("close it first, which ends its missions, and open it anew")
+		}
 		if old.Open {
 			return plan{objects: map[string]principal.UID{"context": id}}, nil
 		}

@@ -25,13 +25,15 @@ type Decision struct {
 	Name      string        `json:"name,omitempty"` // "agent assistant"
 	Reason    string        `json:"reason,omitempty"`
 	// Next is what to do about it.
-	Next     string       `json:"next,omitempty"`
+	Next string `json:"next,omitempty"`
+	// Depends: it was asked without arguments, and allowed for some.
+	Depends  bool         `json:"depends,omitempty"`
 	Findings []Finding    `json:"findings,omitempty"`
 	Shadow   []policy.Hit `json:"shadow,omitempty"`
 	// Took is what deciding cost, in nanoseconds.
 	Took time.Duration `json:"took"`
 
-	subject map[int]string // link → "user clinician"
+	snap *decision.Snapshot // to name whom findings are about
 }
 
 // Allowed reports whether d allows.
@@ -45,7 +47,7 @@ func (d Decision) Sentence() string {
 		var why []string
 		for _, f := range d.Findings {
 			if f.Stage == decision.Entitlement || f.Stage == decision.Ceiling {
-				why = append(why, d.subject[f.Link]+": "+f.Reason)
+				why = append(why, who(d.snap, f.Principal)+": "+f.Reason)
 			}
 		}
 		return "allowed: " + strings.Join(why, " · ")
@@ -73,10 +75,7 @@ func denied(d Decision) error {
 // render makes the Decision of a verdict.
 func render(snap *decision.Snapshot, v decision.Verdict, entry principal.UID, took time.Duration) Decision {
 	d := Decision{Outcome: v.Outcome().String(), Entry: entry, Revision: v.Revision(),
-		Findings: v.Findings(), Shadow: v.Shadow(), Took: took, subject: map[int]string{}}
-	for _, f := range v.Findings() {
-		d.subject[f.Link] = who(snap, f.Principal)
-	}
+		Findings: v.Findings(), Shadow: v.Shadow(), Took: took, snap: snap}
 	if f, ok := v.Binding(); ok {
 		d.Link, d.Stage, d.Principal, d.Reason = f.Link, string(f.Stage), f.Principal, f.Reason
 		d.Name = who(snap, f.Principal)
@@ -87,21 +86,31 @@ func render(snap *decision.Snapshot, v decision.Verdict, entry principal.UID, to
 
 // who names a principal for people: "agent assistant".
 func who(snap *decision.Snapshot, id principal.UID) string {
-	kind := map[principal.Prefix]string{principal.User: "user", principal.Agent: "agent",
-		principal.Workload: "workload"}[id.Prefix()]
-	if kind == "" {
+	kind := ""
+	switch id.Prefix() {
+	case principal.User:
+		kind = "user "
+	case principal.Agent:
+		kind = "agent "
+	case principal.Workload:
+		kind = "workload "
+	}
+	if kind == "" || snap == nil {
 		return string(id)
 	}
-	return kind + " " + snap.Directory.Label(id)
+	return kind + snap.Directory.Label(id)
 }
 
 // next says what a person can do about a refusal.
 func next(f Finding) string {
 	switch {
 	case f.Approvable && f.Stage == decision.Ceiling:
-		return "ask the person who signed the mission for one that includes this"
+		// A mission stays inside the ceiling, so another one would not include it.
+		return "an approval could add it, and this version has none; until then the blueprint's ceiling has to include it"
+	case f.Approvable && f.Stage == decision.Mandate:
+		return "start a new mission with a larger limit: ambit mission start"
 	case f.Approvable:
-		return "ask the person who signed the mission for a larger limit"
+		return "an approval could permit it, and this version has none; until then the policy has to change"
 	case f.Stage == decision.Standing:
 		return "an administrator can restore what is disabled or name a live owner; what is revoked stays revoked"
 	case f.Stage == decision.Mandate:
@@ -110,6 +119,8 @@ func next(f Finding) string {
 		return "only a new mission, inside the blueprint's ceiling, can include this"
 	case f.Stage == decision.Entitlement:
 		return "the organisation's relations and policies must permit it first"
+	case f.Stage == decision.Prohibition:
+		return "the policy that forbids it has to change first"
 	}
 	return ""
 }

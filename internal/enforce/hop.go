@@ -2,6 +2,7 @@ package enforce
 
 import (
 	"slices"
+	"time"
 
 	"github.com/ambit-iam/ambit/internal/core/credential"
 	"github.com/ambit-iam/ambit/internal/core/delegation"
@@ -20,7 +21,7 @@ func (s *Spine) makeHop(n *issuing, chain delegation.Chain, st proof.Statement, 
 		return credential.Refuse(credential.ErrInvalidGrant, "the delegation names no active blueprint")
 	}
 	hop, err := delegation.Child(chain, delegation.ChildProposal{Statement: st, Compact: n.x.Delegation, Blueprint: b.ID,
-		Ceiling: b.Ceiling, Children: n.snap.Missions.LiveChildren(chain.Acting().ID, n.at)}, n.at)
+		Ceiling: b.Ceiling, Children: n.snap.Missions.LiveChildren(chain.Acting().ID, n.at), Hops: n.snap.Missions.Hops(chain.Mission.ID)}, n.at)
 	if err != nil {
 		return err
 	}
@@ -39,12 +40,22 @@ func (s *Spine) makeHop(n *issuing, chain delegation.Chain, st proof.Statement, 
 			Expiry: hop.Expiry, State: directory.Active,
 			Keys: []directory.Key{{JKT: child.jkt, JWK: child.jwk, Enrolled: n.at, Evidence: "signed into hop " + string(hop.ID), By: chain.Acting().Delegate}}}
 		n.rows = append(n.rows, row("agent", agent.ID, "", agent))
+		n.once = append(n.once, made(agent.ID, n.at))
 	}
+	n.once = append(n.once, made(hop.ID, n.at))
 	n.rows = append(n.rows, row("hop", hop.ID, "", hop))
 	n.charges = s.hopCharges(n, chain, hop)
-	n.kind, n.made = "child", &hop
+	n.kind, n.made, n.key = "child", &hop, child.jwk
 	n.chain = delegation.Chain{Mission: chain.Mission, Hops: append(append([]delegation.Hop(nil), chain.Hops...), hop)}
 	return nil
+}
+
+// made is the once-key of a uid that somebody else than the server chose. That it
+// is free was read from a snapshot, which another making may be ahead of: of two
+// at once the second must not replace what the first made. Later the snapshot
+// knows; ten minutes are far beyond any replica's lag.
+func made(id principal.UID, at time.Time) ledger.Once {
+	return ledger.Once{Key: "made " + string(id), Expiry: at.Add(10 * time.Minute)}
 }
 
 // hopCharges takes what a new hop needs from the heads above it: a place among

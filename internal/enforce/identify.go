@@ -50,6 +50,14 @@ func (s *Spine) chain(snap *decision.Snapshot, t credential.Token) (directory.De
 	if hop.Delegate != t.Client || c.Mission.ID != t.Mission || c.Mission.Origin != t.Origin || (t.JKT != "" && t.JKT != hop.JKT) {
 		return directory.Delegated{}, fault.New(fault.Unauthenticated, "the token does not fit the delegation it names")
 	}
+	// A key is withdrawn because somebody else may have it. No token outlives that,
+	// and nothing that was delegated with the key.
+	for _, h := range c.Hops {
+		if _, ok := snap.Directory.KeyOf(h.Delegate, h.JKT); !ok {
+			return directory.Delegated{}, fault.New(fault.Unauthenticated, "the key that hop %s confirms was withdrawn from its agent", h.ID).
+				WithHint("start a new mission for the agent's present key")
+		}
+	}
 	return directory.Delegated{Chain: c}, nil
 }
 

@@ -75,6 +75,7 @@ type issuing struct {
 	rows    []ledger.Row
 	charges []ledger.Charge
 	made    *delegation.Hop
+	key     json.RawMessage // public, the one that made confirms
 }
 
 // Issue verifies what a token request presents, decides it, records it and mints
@@ -99,9 +100,6 @@ func (s *Spine) Issue(ctx context.Context, x Exchange) (Issued, error) {
 }
 
 func (s *Spine) issue(ctx context.Context, n *issuing) (Issued, error) {
-	if err := s.proofKey(n); err != nil {
-		return Issued{}, err
-	}
 	switch n.x.GrantType {
 	case GrantJWTBearer:
 		return s.issueDirect(ctx, n)
@@ -111,6 +109,9 @@ func (s *Spine) issue(ctx context.Context, n *issuing) (Issued, error) {
 	}
 	client, err := s.client(n)
 	if err != nil {
+		return Issued{}, err
+	}
+	if err := s.proofKey(n); err != nil {
 		return Issued{}, err
 	}
 	switch {
@@ -124,7 +125,7 @@ func (s *Spine) issue(ctx context.Context, n *issuing) (Issued, error) {
 		err = credential.Refuse(credential.ErrInvalidRequest, "subject_token_type is jwt (a signed mission) or access_token")
 	}
 	if err != nil {
-		return Issued{}, s.misissued(ctx, n, client, err)
+		return Issued{}, s.misissued(ctx, n, client, plainly(n.snap, err))
 	}
 	return s.issueDelegated(ctx, n)
 }
@@ -180,6 +181,11 @@ func (s *Spine) finish(ctx context.Context, n *issuing, v decision.Verdict, acti
 		}
 		return Issued{}, errors.Join(credential.Refuse(credential.ErrUnauthorized, "%s", d.Sentence()), denied(d))
 	}
+	if n.made != nil {
+		// Counted in the run of who made it: evidence that leaves a sub-agent out
+		// leaves a gap there.
+		e.Run = runOf(n.made.Parent)
+	}
 	c, err := ledger.Append(ctx, s.Store, ledger.Commit{Tenant: s.Tenant, At: -1, Conditions: v.Conditions(),
 		Charges: n.charges, Rows: n.rows, Once: n.once, Entry: e})
 	if err != nil {
@@ -205,6 +211,7 @@ type issuance struct {
 	Kind    string                   `json:"kind"`
 	Token   map[string]any           `json:"token,omitempty"`
 	Hop     *delegation.Hop          `json:"hop,omitempty"`
+	Key     json.RawMessage          `json:"key,omitempty"` // that the hop confirms: evidence of a mission holds its keys
 	Rows    []ledger.Row             `json:"rows,omitempty"`
 	Outcome string                   `json:"outcome"`
 	Reason  string                   `json:"reason,omitempty"`
@@ -212,7 +219,7 @@ type issuance struct {
 }
 
 func (s *Spine) issuedPayload(n *issuing, d Decision) json.RawMessage {
-	p := issuance{Kind: n.kind, Outcome: d.Outcome, Reason: d.Reason, Hop: n.made, Names: map[principal.UID]string{},
+	p := issuance{Kind: n.kind, Outcome: d.Outcome, Reason: d.Reason, Hop: n.made, Key: n.key, Names: map[principal.UID]string{},
 		Token: map[string]any{"jti": n.mint.ID, "aud": n.mint.Audience, "exp": n.mint.Expiry.Unix(), "bound": n.mint.Bound()}}
 	if d.Allowed() {
 		p.Rows = n.rows // what the leaf's rows digest is of; a refusal changed nothing

@@ -171,7 +171,8 @@ func (m StartMission) plan(at *moment) (plan, error) {
 	if why := dir.Standing(agent.ID, at.at); why != "" {
 		return plan{}, fault.New(fault.Denied, "agent %s cannot take a mission: %s", dir.Label(agent.ID), why)
 	}
-	if _, ok := dir.KeyOf(agent.ID, st.Confirm.JKT); !ok {
+	key, ok := dir.KeyOf(agent.ID, st.Confirm.JKT)
+	if !ok {
 		return plan{}, fault.New(fault.Denied, "the statement confirms a key that agent %s has not enrolled", dir.Label(agent.ID))
 	}
 	b, _ := dir.Blueprint(agent.Blueprint)
@@ -189,11 +190,16 @@ func (m StartMission) plan(at *moment) (plan, error) {
 	if _, taken := at.snap.Missions.Mission(mission.ID); taken {
 		return plan{}, fault.New(fault.Conflict, "mission %s was started before", mission.ID)
 	}
+	// The signer chose this id too, and whoever overwrites a hop ends its mission.
+	if _, taken := at.snap.Missions.Hop(hop.ID); taken {
+		return plan{}, fault.New(fault.Conflict, "hop %s was made before", hop.ID)
+	}
 	return plan{
 		rows:    append(missionRows(mission), row("hop", hop.ID, "", hop)),
+		once:    []ledger.Once{made(hop.ID, at.at)},
 		objects: map[string]principal.UID{"mission": mission.ID, "hop": hop.ID},
 		lines:   []string{dir.Label(mission.Origin) + " asked " + dir.Label(agent.ID) + " to " + mission.Intent},
-		mission: mission.ID, origin: mission.Origin,
+		mission: mission.ID, origin: mission.Origin, key: key.JWK,
 	}, nil
 }
 

@@ -56,6 +56,7 @@ func (s *Spine) Can(ctx context.Context, p Presented, q Question) (Decision, err
 	began := time.Now()
 	v := decision.Decide(d.snap, decision.Request{Subject: subject, Action: action, At: s.now(), Explain: true})
 	out := render(d.snap, v, s.Mint.New(principal.Entry), time.Since(began))
+	out.Depends = action.Unknown && v.Allowed()
 	e := s.managed(ledger.Check, d, target{action: "decision.ask", resource: about.resource}, Decision{Outcome: decision.Allow.String(), Entry: out.Entry})
 	e.Payload = encode(map[string]any{"question": q, "outcome": out.Outcome, "reasons": out.Findings, "names": labels(d.snap, d.id)})
 	_, err = ledger.Append(ctx, s.Store, ledger.Commit{Tenant: s.Tenant, At: -1, Entry: e, Lazy: true})
@@ -141,6 +142,9 @@ func (s *Spine) Show(ctx context.Context, p Presented, id principal.UID) (Missio
 		return MissionView{}, err
 	}
 	v := MissionView{Mission: m, Names: labels(d.snap, m.Origin)}
+	if m.Context != "" {
+		v.Names[m.Context] = d.snap.Directory.Label(m.Context)
+	}
 	heads := []principal.UID{id}
 	for _, hop := range d.snap.Missions.HopsOf(id) {
 		v.Hops = append(v.Hops, hop)

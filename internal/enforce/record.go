@@ -1,10 +1,12 @@
 package enforce
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/ambit-iam/ambit/internal/core/decision"
@@ -21,6 +23,7 @@ type deed struct {
 	Server     principal.UID              `json:"server,omitempty"`
 	ServerName string                     `json:"serverName,omitempty"`
 	Action     string                     `json:"action"`
+	Asked      string                     `json:"asked,omitempty"` // in the caller's words, where they are not the action
 	Resource   string                     `json:"resource,omitempty"`
 	Arguments  map[string]json.RawMessage `json:"arguments,omitempty"`
 	Effect     string                     `json:"effect,omitempty"`
@@ -31,6 +34,9 @@ type deed struct {
 	Listed     []string                   `json:"listed,omitempty"`
 	Names      map[principal.UID]string   `json:"names"`
 }
+
+// maxAsked bounds what is kept of a name that means nothing.
+const maxAsked = 128
 
 // record starts an entry with what every entry of a chain carries.
 func (s *Spine) record(kind ledger.Kind, at time.Time, c *delegation.Chain) ledger.Entry {
@@ -65,6 +71,12 @@ func (s *Spine) decided(a *acting, action mapping.Action, v decision.Verdict, d 
 	if !d.Allowed() {
 		e.Binding = fmt.Sprintf("link %d %s", d.Link, d.Stage)
 	}
+	e.Payload = encode(s.answered(a, action, v, d))
+	return e
+}
+
+// answered says what was asked and what the answer was.
+func (s *Spine) answered(a *acting, action mapping.Action, v decision.Verdict, d Decision) deed {
 	p := s.deed(a, action)
 	p.Outcome, p.Reasons = d.Outcome, d.Findings
 	if len(d.Shadow) > 0 {
@@ -73,8 +85,7 @@ func (s *Spine) decided(a *acting, action mapping.Action, v decision.Verdict, d 
 	if f, ok := v.Binding(); ok {
 		p.Binding = &f
 	}
-	e.Payload = encode(p)
-	return e
+	return p
 }
 
 func (s *Spine) deed(a *acting, action mapping.Action) deed {
@@ -85,12 +96,14 @@ func (s *Spine) deed(a *acting, action mapping.Action) deed {
 		id := a.subject.Chain.Link(i)
 		p.Names[id] = a.snap.Directory.Label(id)
 	}
+	if asked := cmp.Or(a.call.Tool, a.call.Method); asked != action.Name {
+		p.Asked = strings.ToValidUTF8(asked[:min(len(asked), maxAsked)], "")
+	}
 	return p
 }
 
-func (s *Spine) listed(a *acting, action mapping.Action, tools []mapping.Tool) json.RawMessage {
-	p := s.deed(a, action)
-	p.Outcome = decision.Allow.String()
+func (s *Spine) listed(a *acting, action mapping.Action, v decision.Verdict, d Decision, tools []mapping.Tool) json.RawMessage {
+	p := s.answered(a, action, v, d)
 	for _, t := range tools {
 		p.Listed = append(p.Listed, t.Name)
 	}

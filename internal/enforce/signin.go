@@ -1,6 +1,7 @@
 package enforce
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/ambit-iam/ambit/internal/core/credential"
@@ -28,6 +29,9 @@ func (s *Spine) issueDirect(ctx context.Context, n *issuing) (Issued, error) {
 		return Issued{}, err
 	}
 	n.once = append(n.once, a.Once())
+	if err := s.proofKey(n); err != nil {
+		return Issued{}, err
+	}
 	subject, err := n.snap.Directory.AsDirect(id)
 	if err != nil {
 		return Issued{}, credential.Refuse(credential.ErrUnauthorized, "an agent does not sign in")
@@ -46,7 +50,7 @@ func (s *Spine) issueDirect(ctx context.Context, n *issuing) (Issued, error) {
 		return Issued{}, s.refused(ctx, d, t, dec)
 	}
 	n.mint = credential.Token{ID: dec.Entry, Issuer: s.Issuer, Origin: id, Client: id, Audience: s.API(),
-		Issued: n.at, Expiry: n.at.Add(tokenLife), JKT: n.jkt}
+		Issued: n.at, Expiry: n.at.Add(cmp.Or(s.SignIn, tokenLife)), JKT: n.jkt}
 	e := s.managed(ledger.Issue, d, t, dec)
 	e.Payload = encode(issuance{Kind: "direct", Outcome: dec.Outcome, Names: labels(n.snap, id),
 		Token: map[string]any{"jti": n.mint.ID, "aud": n.mint.Audience, "exp": n.mint.Expiry.Unix(), "bound": d.bound, "key": a.JKT}})

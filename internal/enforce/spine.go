@@ -47,6 +47,9 @@ type Spine struct {
 	Log    ledger.Log
 	State  State
 	Tokens credential.Signer
+	// SignIn is how long a person's or machine's own token lives; 0 is five
+	// minutes, and credential.MaxSignIn the most.
+	SignIn time.Duration
 	// Credentials says what a presented credential is worth.
 	Credentials credential.Verifier
 	Secrets     broker.Source

@@ -14,10 +14,14 @@ import (
 // AccessTokenType is the JOSE typ of an access token (RFC 9068).
 const AccessTokenType = "at+jwt"
 
-// MaxLife is the longest an access token lives. Nothing revokes a token by
+// MaxLife is the longest a delegated access token lives. Nothing revokes a token by
 // itself: decisions ask the recorded chain, so a short life only bounds what a
 // foreign verifier may honour offline.
 const MaxLife = 5 * time.Minute
+
+// MaxSignIn is the longest a token lives that is of no mission. Only a server
+// for development makes one that long (SEMANTICS section 11).
+const MaxSignIn = 15 * time.Minute
 
 // AgentProfile is the sub_profile of an actor (OAuth actor profile): only agents
 // act for others.
@@ -156,7 +160,10 @@ func (t Token) Delegated() bool { return t.Hop != "" }
 // unsound says what in t contradicts the form of a token, "" for nothing. It is
 // the one rule for what is minted and what is accepted.
 func (t Token) unsound() string {
-	life := t.Expiry.Sub(t.Issued)
+	life, most := t.Expiry.Sub(t.Issued), MaxLife
+	if t.Hop == "" {
+		most = MaxSignIn
+	}
 	switch {
 	case t.Issuer == "" || t.Audience == "":
 		return "iss and aud are needed"
@@ -164,8 +171,8 @@ func (t Token) unsound() string {
 		return "jti is not a uid"
 	case !t.Origin.Is(principal.User) && !t.Origin.Is(principal.Workload):
 		return "sub is not a user or workload"
-	case t.Issued.Unix() <= 0 || life <= 0 || life > MaxLife:
-		return "it must live longer than nothing and not longer than five minutes"
+	case t.Issued.Unix() <= 0 || life <= 0 || life > most:
+		return "it must live longer than nothing and not longer than " + most.String()
 	case t.Hop != "":
 		return t.unsoundChain()
 	case t.Client != t.Origin:

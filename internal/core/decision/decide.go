@@ -130,6 +130,7 @@ func (d *decider) delegated(c delegation.Chain) {
 		{Head: c.Mission.ID, Epoch: d.s.Revision},
 		{Head: d.s.Tenant, Epoch: d.s.Revision},
 	}
+	d.v.findings = make([]Finding, 0, 2+5*len(c.Hops))
 	heads := delegation.Limited(c)
 	d.charge(heads)
 	for link := 0; link <= len(c.Hops); link++ {
@@ -201,6 +202,10 @@ func (d *decider) live(h delegation.Hop) string {
 	if !d.r.At.Before(h.Expiry) {
 		return "the delegation to " + d.s.Directory.Label(h.Delegate) + " ended at " + clock(h.Expiry)
 	}
+	// What was delegated was measured against the ceiling of one class.
+	if a, ok := d.s.Directory.Agent(h.Delegate); ok && a.Blueprint != h.Blueprint {
+		return "it was delegated to an agent of blueprint " + d.s.Directory.Label(h.Blueprint) + ", and " + d.s.Directory.Label(h.Delegate) + " is one of " + d.s.Directory.Label(a.Blueprint) + " now"
+	}
 	return ""
 }
 
@@ -213,6 +218,12 @@ func (d *decider) missionLive(c delegation.Chain) string {
 	}
 	if d.r.Mission != "" && d.r.Mission != m.ID {
 		return "the call names mission " + string(d.r.Mission) + " and the token is of " + string(m.ID)
+	}
+	if m.Rooted == delegation.OwnerRooted {
+		// Its origin is never asked for a permit, because its agent is.
+		if b, _ := d.s.Directory.Blueprint(c.Hops[0].Blueprint); b.Entitlement != directory.Own {
+			return "blueprint " + b.Handle + " does not act on its own account any more"
+		}
 	}
 	if m.Context != "" {
 		ctx, ok := d.s.Directory.Context(m.Context)
@@ -314,11 +325,12 @@ func (d *decider) ceiling(c delegation.Chain, link int) {
 }
 
 // requestable says whether an approval could put q into the hop: it is in what
-// the delegate's blueprint may request, and inside the frame, which nothing
-// leaves.
+// the delegate's blueprint may request beyond its ceiling, and inside the frame,
+// which nothing leaves. What is inside the ceiling and not in the hop was left
+// out by whoever delegated, and no approval undoes that.
 func (d *decider) requestable(c delegation.Chain, hop delegation.Hop, q authority.Request) bool {
 	b, ok := d.s.Directory.Blueprint(hop.Blueprint)
-	if !ok || b.Requestable.Match(q) == authority.No {
+	if !ok || b.Requestable.Match(q) == authority.No || b.Ceiling.Match(q) == authority.Yes {
 		return false
 	}
 	return !c.Mission.HasFrame || c.Mission.Frame.Match(q) != authority.No

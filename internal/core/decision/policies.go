@@ -141,7 +141,7 @@ func (d *decider) fill(q *policy.Request, link int, id principal.UID) {
 // group returns the action group of a management action.
 func group(name string) string {
 	switch name {
-	case "whoami", "sign-in":
+	case "whoami", "sign-in", "names.read":
 		return "self"
 	case "hop.create":
 		return "delegation"

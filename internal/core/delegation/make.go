@@ -19,6 +19,10 @@ const (
 	MaxIntent = 4096 // bytes
 )
 
+// MaxHops is how many hops one mission may ever have. Every hop stays in memory,
+// with the agent it made, and any agent of a mission may make more.
+const MaxHops = 10_000
+
 // A RootProposal is a mission that a person signed, with what the directory and
 // the mapping say about it. The caller has verified the signature over Compact
 // with an enrolled key of Statement.Issuer, the audience, that the confirmed key
@@ -104,6 +108,8 @@ type ChildProposal struct {
 	// Children is how many live children the parent has now
 	// (Missions.LiveChildren); the commit's charge settles races.
 	Children int
+	// Hops is how many hops the mission has, live or not (Missions.Hops).
+	Hops int
 }
 
 // Child makes a hop below the acting hop of c, or refuses (SEMANTICS section 3):
@@ -132,6 +138,9 @@ func Child(c Chain, p ChildProposal, now time.Time) (Hop, error) {
 	}
 	if bound.MaxChildren != nil && p.Children >= *bound.MaxChildren {
 		return Hop{}, denied("hop %s has %d live children, its maxChildren is %d: this is one too many", parent.ID, p.Children, *bound.MaxChildren)
+	}
+	if p.Hops >= MaxHops {
+		return Hop{}, denied("mission %s has %d hops, and %d is the most that one may have", c.Mission.ID, p.Hops, MaxHops)
 	}
 	if end := time.Unix(s.Expiry, 0); end.After(parent.Expiry) {
 		return Hop{}, denied("it would last until %s, longer than its parent, until %s", stamp(end), stamp(parent.Expiry))

@@ -120,6 +120,12 @@ func (m Missions) WithoutHop(id principal.UID) Missions {
 	return m
 }
 
+// Hops returns how many hops a mission has, live or not.
+func (m Missions) Hops(mission principal.UID) int {
+	s, _ := m.byMission.sets.Get(mission)
+	return s.len()
+}
+
 // HopsOf returns the hops of a mission, parents before children.
 func (m Missions) HopsOf(mission principal.UID) []Hop {
 	return m.sorted(m.byMission.list(mission))

@@ -19,8 +19,9 @@ import (
 // Entries returns what log holds of a mission, in index order: every entry of
 // it, and every change, made for whatever reason while it ran, that took
 // something from it: its context closed, a relation of one of its principals or
-// resources removed, something on its chain disabled, revoked or narrowed. It
-// fails with fault.NotFound when the mission has no entry.
+// resources removed, something on its chain disabled, revoked or narrowed; and of
+// a relation that was taken so, that it was given back. It fails with
+// fault.NotFound when the mission has no entry.
 //
 // It reads the mission and all changes since its first entry.
 func Entries(ctx context.Context, log ledger.Log, tenant, mission principal.UID) ([]ledger.Stored, error) {
@@ -161,14 +162,16 @@ func (c *concern) takes(s ledger.Stored) (bool, error) {
 	return took && !over && s.Leaf.Mission != string(c.mission), nil
 }
 
-// taken reports whether r takes something from the mission that it had. It is
-// asked once of each row, in index order.
+// taken reports whether r takes something from the mission that it had, or gives
+// a relation back that was taken. It is asked once of each row, in index order.
 func (c *concern) taken(r ledger.Row) bool {
 	switch r.Kind {
 	case "tuple":
 		object, rest, _ := strings.Cut(r.Key, "#")
 		_, subject, _ := strings.Cut(rest, "@")
-		return r.Body == nil && (c.objects[object] || c.about[tail(subject)] || c.about[tail(object)])
+		was := c.ended[r.Key]
+		c.ended[r.Key] = r.Body == nil && (c.objects[object] || c.about[tail(subject)] || c.about[tail(object)])
+		return c.ended[r.Key] || was && r.Body != nil
 	case "hop": // written again only to narrow or to end it
 		return body[delegation.Hop](r).Mission == c.mission
 	}

@@ -2,6 +2,7 @@ package history_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -102,6 +103,35 @@ func TestChangesThatTouchAMission(t *testing.T) {
 				t.Errorf("told as %q, want %q", said, c.want)
 			}
 		})
+	}
+}
+
+// The replay once told of a relation that was removed and not that it was written
+// again, so that the calls that followed were allowed for no reason.
+func TestARelationGivenBackIsTold(t *testing.T) {
+	b := newBook(t)
+	b.organise()
+	root := b.start("look after P1")
+	b.call(root, b.records, "read", "patient:P1", map[string]string{"patient": "P1"}, "", "")
+	key := "patient:P1#team@user:" + string(b.clinician)
+	written := ledger.Row{Kind: "tuple", Key: key, Body: json.RawMessage(`{}`)}
+	b.change(b.lead, "relation.write", "written before it was ever removed", written)
+	b.change(b.lead, "relation.write", "removed", ledger.Row{Kind: "tuple", Key: key})
+	b.change(b.lead, "relation.write", "written again", written)
+	b.change(b.lead, "relation.write", "written once more", written)
+	b.seal()
+	tree, err := history.Tell(t.Context(), b.log, b.log.Tenant, b.mission.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said []string
+	walk(tree.Root, func(n *history.Node) {
+		if n.Kind == history.Change {
+			said = append(said, n.Text)
+		}
+	})
+	if want := []string{"removed, by lead", "written again, by lead"}; !slices.Equal(said, want) {
+		t.Errorf("told as %q, want %q", said, want)
 	}
 }
 

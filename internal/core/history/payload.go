@@ -37,6 +37,8 @@ type payload struct {
 	Mutation string       `json:"mutation"`
 	Summary  []string     `json:"summary"`
 	Rows     []ledger.Row `json:"rows"`
+	// Key is the public key that the hop made confirms.
+	Key json.RawMessage `json:"key"`
 
 	Names map[principal.UID]string `json:"names"`
 }
@@ -91,14 +93,29 @@ func (p payload) made(s ledger.Stored, mission principal.UID) []delegation.Hop {
 	return hops
 }
 
-// keys returns the enrolled keys that p's rows give the principal uid, and
-// whether any row is about it.
+// keys returns the enrolled keys that p's rows give the principal uid, or the one
+// that a hop to it confirms, and whether any row is about it.
 func (p payload) keys(uid principal.UID) ([]directory.Key, bool) {
 	for _, r := range p.Rows {
 		if principal.UID(r.Key) == uid && (r.Kind == "user" || r.Kind == "agent") {
 			return body[struct {
 				Keys []directory.Key `json:"keys"`
 			}](r).Keys, true
+		}
+	}
+	// An agent that another mission made has its rows in that one's entries.
+	var hops []delegation.Hop
+	if p.Hop != nil {
+		hops = append(hops, *p.Hop)
+	}
+	for _, r := range p.Rows {
+		if r.Kind == "hop" {
+			hops = append(hops, body[delegation.Hop](r))
+		}
+	}
+	for _, h := range hops {
+		if h.Delegate == uid && len(p.Key) > 0 {
+			return []directory.Key{{JKT: h.JKT, JWK: p.Key}}, true
 		}
 	}
 	return nil, false

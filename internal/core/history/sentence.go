@@ -228,7 +228,7 @@ func lasting(d time.Duration) string {
 	return d.String()
 }
 
-// change says what a change entry took from the mission, row by row, and nothing
+// change says what a change entry took from the mission or gave back, row by row, and nothing
 // of its other rows; where none took anything, what its summary says.
 func (t *teller) change(p payload, s ledger.Stored) string {
 	var said []string
@@ -239,6 +239,8 @@ func (t *teller) change(p payload, s ledger.Stored) string {
 			said = append(said, t.ended(p, r))
 		case len(p.Summary) == len(p.Rows): // a line a row, with labels of the time
 			said = append(said, plain(p.Summary[i], maxSentence))
+		case r.Body != nil:
+			said = append(said, "relation "+t.relabel(r.Key)+" was written again")
 		default:
 			said = append(said, "relation "+t.relabel(r.Key)+" was removed")
 		}

@@ -21,6 +21,7 @@ type Catalogue struct {
 	handles table.Map[string, principal.UID]          // handle → server
 	names   table.Map[string, principal.UID]          // server uid + "/" + name → tool
 	of      table.Map[principal.UID, []principal.UID] // server → its tools by name
+	inputs  table.Map[principal.UID, inputs]          // tool → its arguments
 	hashes  table.Map[principal.UID, string]          // of each object, for Digest
 	// digest is computed once per value and only when somebody asks: a bulk load
 	// passes through thousands of values that nobody does.
@@ -93,7 +94,7 @@ func (c Catalogue) unhandled(id principal.UID) Catalogue {
 // WithTool returns c with t added or replaced.
 func (c Catalogue) WithTool(t Tool) Catalogue {
 	c = c.forget(t.ID)
-	c.tools = c.tools.With(t.ID, t)
+	c.tools, c.inputs = c.tools.With(t.ID, t), c.inputs.With(t.ID, inputsOf(t.Definition))
 	c.names = c.names.With(string(t.Server)+"/"+t.Name, t.ID)
 	ids, _ := c.of.Get(t.Server)
 	at, _ := slices.BinarySearchFunc(ids, t.Name, func(id principal.UID, name string) int {
@@ -107,7 +108,7 @@ func (c Catalogue) WithTool(t Tool) Catalogue {
 // WithoutTool returns c without a tool.
 func (c Catalogue) WithoutTool(id principal.UID) Catalogue {
 	c = c.forget(id)
-	c.tools = c.tools.Without(id)
+	c.tools, c.inputs = c.tools.Without(id), c.inputs.Without(id)
 	return c.unhashed(id)
 }
 

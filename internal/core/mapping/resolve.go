@@ -25,6 +25,10 @@ func Resolve(c Catalogue, server principal.UID, tool string, args json.RawMessag
 	if a.Arguments, err = arguments(args); err != nil {
 		return Action{}, err
 	}
+	known, _ := c.inputs.Get(t.ID)
+	if err := known.refuse(a.Arguments); err != nil {
+		return Action{}, err
+	}
 	if a.Resource, err = t.Resource.Render(a.Arguments); err != nil {
 		return Action{}, err
 	}

@@ -76,7 +76,11 @@ func (c *checker) tests() {
 		if len(t.Can) == 3 && strings.Index(t.Can[2], ":") < 1 {
 			c.add(at(place+".can", 2), "%q is not type:id", t.Can[2])
 		}
-		c.typed(place+".for", t.For, "user")
+		if t.For == "" {
+			c.add(place, "needs for: the user whose mission it would be, as in for: user:me")
+		} else {
+			c.typed(place+".for", t.For, "user")
+		}
 		switch t.Expect {
 		case decision.Allow.String(), decision.Challenge.String(), decision.Deny.String():
 		default:
