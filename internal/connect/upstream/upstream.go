@@ -112,6 +112,13 @@ func (u *Upstreams) Call(ctx context.Context, o broker.Opened, method string, pa
 		return broker.Reply{}, err
 	}
 	defer u.release(s)
+	if pass := notify; pass != nil {
+		notify = func(n json.RawMessage) {
+			if !o.Discloses(n) {
+				pass(n)
+			}
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, u.o.CallTime)
 	defer cancel()
 	for again := true; ; again = false {
@@ -121,6 +128,9 @@ func (u *Upstreams) Call(ctx context.Context, o broker.Opened, method string, pa
 		}
 		r, err := l.call(ctx, o, method, params, notify)
 		l.calls.Done()
+		if err == nil && (o.Discloses(r.Result) || o.Discloses(r.Error)) {
+			return broker.Reply{}, failed(o.Server(), true, errors.New("a credential in the answer"), "its answer to %s repeats a credential of the gateway and is withheld", method)
+		}
 		if err == nil || !again || !errors.Is(err, errExpired) {
 			return r, err
 		}

@@ -1,9 +1,11 @@
 package broker
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"log/slog"
+	"slices"
 
 	"github.com/ambit-iam/ambit/internal/core/decision"
 	"github.com/ambit-iam/ambit/internal/core/mapping"
@@ -54,12 +56,33 @@ type Opened struct {
 	env     map[string]string
 	headers map[string]string
 	session Session
+	secrets [][]byte // what was resolved, as it would stand in JSON
 }
 
 // A Session keys upstream connections and processes: they are never shared
 // between origins or missions.
 type Session struct {
 	Server, Origin, Mission principal.UID
+}
+
+// Discloses reports whether answer, JSON from the server, holds a credential that
+// was opened for it: a server that repeats its headers or its environment, in an
+// error often, must not hand them to the agent. One that means to hides them in
+// another spelling, and could as well use them itself. Plain values are no
+// credentials, and what is shorter than eight bytes could be anything.
+func (o Opened) Discloses(answer []byte) bool {
+	return slices.ContainsFunc(o.secrets, func(s []byte) bool { return bytes.Contains(answer, s) })
+}
+
+// conceal notes a resolved secret in the spellings that JSON has for it.
+func (o *Opened) conceal(v string) {
+	if len(v) < 8 {
+		return
+	}
+	o.secrets = append(o.secrets, []byte(v))
+	if b, err := json.Marshal(v); err == nil && string(b[1:len(b)-1]) != v {
+		o.secrets = append(o.secrets, b[1:len(b)-1])
+	}
 }
 
 // Server returns the server; its secrets are still references.
@@ -98,6 +121,9 @@ func Open(ctx context.Context, p *decision.Permit, server mapping.Server, s Sour
 				return Opened{}, fault.Wrap(fault.Unavailable, err, "server %s: credential %s cannot be opened", server.Handle, name)
 			}
 			(*into)[name] = ref.Prefix + v
+			if ref.Value == "" {
+				o.conceal(v)
+			}
 		}
 	}
 	return o, nil
