@@ -79,10 +79,11 @@ func Anchor(ctx context.Context, log Log, tenant principal.UID, key string) (tlo
 
 // VerifyHead is what a server checks before it trusts a stored log: its last
 // checkpoint (Anchor), that the tiles still yield it (Present), then every entry
-// since the checkpoint and at least the last window of them. Each
-// must stand at its index, hash to what the tiles hold there, and name the entry
-// before it of its writer; entries that have no index yet are held to the same
-// chain. The error says which entry breaks what, and wraps ErrTampered.
+// since the checkpoint and at least the last window of them. Each must have the
+// payload that its leaf commits to, stand at its index, hash to what the tiles
+// hold there, and name the entry before it of its writer; entries that have no
+// index yet are held to the same chain. The error says which entry breaks what,
+// and wraps ErrTampered.
 //
 // Its cost grows with the window and with what came after the checkpoint, not
 // with the log.
@@ -149,6 +150,10 @@ func chained(ctx context.Context, log Log, tenant principal.UID, from, size int6
 					return nil, broken("ledger %s has entry %d where entry %d belongs: an entry is missing", tenant, s.Leaf.Index, want)
 				}
 				end = s.Leaf.Index
+			}
+			// An erased payload is no longer there to compare.
+			if len(s.Payload) > 0 && proof.Commit(s.Salt, s.Payload) != s.Leaf.Payload {
+				return nil, broken("entry %s of ledger %s is not what its leaf commits to: its payload was changed", s.Leaf.ID, tenant)
 			}
 			leaf := s.Leaf.Bytes()
 			if err := follow(last, s, leaf); err != nil {

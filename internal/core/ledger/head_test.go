@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -103,6 +104,7 @@ func TestVerifyHeadNamesWhatIsWrong(t *testing.T) {
 		{"the newest signed leaf", edit(599, `"allow"`, `"denyy"`), "does not name the entry before it, number 600"},
 		{"a leaf after the checkpoint", edit(639, `"allow"`, `"denyy"`), "does not name the entry before it, number 640"},
 		{"the newest pending entry's prev", edit(642, `"prev":"`, `"prev":"A`), "entry ent_642 of writer w1 does not name"},
+		{"a payload", func(l *ledgertest.Log) { l.Records[600].Payload = json.RawMessage(`{}`) }, "entry ent_600 of ledger ten_1 is not what its leaf commits to"},
 		{"a leaf's run counter", func(l *ledgertest.Log) { l.Records[630].RunN++ }, "does not hold the entries after index 599"},
 		{"a signed leaf's run counter", func(l *ledgertest.Log) { l.Records[580].RunN++ }, "entry 580 of ledger ten_1 is not the one that was signed"},
 		{"a signed leaf tile", flip(0, 2, 32*80), "a tile was changed"},
