@@ -14,6 +14,7 @@ const (
 	maxBatch   = 256                    // commits in one SQL transaction
 	maxQueued  = 4096                   // waiting callers
 	maxLazy    = 8192                   // acknowledged entries that are not yet durable
+	maxWaiting = 64 << 20               // bytes of their payloads: callers choose how long those are
 	flushAfter = 100 * time.Millisecond // of the 250 ms that a lazy commit may take
 )
 
@@ -49,11 +50,17 @@ type queue struct {
 	mu     sync.Mutex
 	items  []*request
 	lazy   int
+	bytes  int // of the payloads of those
 	closed bool
 	wake   chan struct{} // has room for one
+	// tick has the writer look for lazy commits that are due: they wake nobody by
+	// themselves, since each outcome would cost its caller's next commit a switch.
+	tick *time.Ticker
 }
 
-func newQueue() *queue { return &queue{wake: make(chan struct{}, 1)} }
+func newQueue() *queue {
+	return &queue{wake: make(chan struct{}, 1), tick: time.NewTicker(flushAfter)}
+}
 
 // push adds r, or fails with fault.Unavailable when the line is full or closed.
 func (q *queue) push(r *request) error {
@@ -62,8 +69,8 @@ func (q *queue) push(r *request) error {
 	switch {
 	case q.closed:
 		return errClosed()
-	case r.lazy() && q.lazy >= maxLazy:
-		return fault.New(fault.Unavailable, "the ledger has %d entries waiting for the disk, its bound", q.lazy).
+	case r.lazy() && (q.lazy >= maxLazy || q.lazy > 0 && q.bytes+len(r.commit.Entry.Payload) > maxWaiting):
+		return fault.New(fault.Unavailable, "the ledger has %d entries waiting for the disk, %d bytes, its bound", q.lazy, q.bytes).
 			WithHint("retry shortly; if it persists, the disk is too slow for this load")
 	case !r.lazy() && len(q.items)-q.lazy >= maxQueued:
 		return fault.New(fault.Unavailable, "the store has %d commits waiting for the disk, its bound", maxQueued).
@@ -71,13 +78,23 @@ func (q *queue) push(r *request) error {
 	}
 	if r.lazy() {
 		q.lazy++
+		q.bytes += len(r.commit.Entry.Payload)
 	}
 	q.items = append(q.items, r)
+	if q.waits() {
+		return nil
+	}
 	select {
 	case q.wake <- struct{}{}:
 	default:
 	}
 	return nil
+}
+
+// waits reports whether all that is in the line is lazy and fits one batch: it
+// goes with the next durable commit, or when it is due.
+func (q *queue) waits() bool {
+	return q.lazy == len(q.items) && q.lazy < maxBatch && !q.closed
 }
 
 // withdraw takes r out of the line and reports whether it was still there.
@@ -98,6 +115,7 @@ func (q *queue) close() {
 	q.mu.Lock()
 	q.closed = true
 	q.mu.Unlock()
+	q.tick.Stop()
 	select {
 	case q.wake <- struct{}{}:
 	default:
@@ -110,7 +128,7 @@ func (q *queue) close() {
 func (q *queue) next(buf []*request) []*request {
 	for {
 		q.mu.Lock()
-		n, wait := q.ready()
+		n := q.ready()
 		if n > 0 || q.closed {
 			buf = append(buf, q.items[:n]...)
 			rest := copy(q.items, q.items[n:])
@@ -119,41 +137,31 @@ func (q *queue) next(buf []*request) []*request {
 			for _, r := range buf {
 				if r.lazy() {
 					q.lazy--
+					q.bytes -= len(r.commit.Entry.Payload)
 				}
 			}
 			q.mu.Unlock()
 			return buf
 		}
 		q.mu.Unlock()
-		if wait == 0 {
-			<-q.wake
-			continue
-		}
-		timer := time.NewTimer(wait)
 		select {
 		case <-q.wake:
-		case <-timer.C:
+		case <-q.tick.C:
 		}
-		timer.Stop()
 	}
 }
 
-// ready returns how many requests to take now, or how long the lazy ones, if
-// there are any, can wait.
-func (q *queue) ready() (n int, wait time.Duration) {
-	if len(q.items) == 0 {
-		return 0, 0
-	}
-	if q.lazy == len(q.items) && q.lazy < maxBatch && !q.closed {
-		if wait = flushAfter - time.Since(q.items[0].queued); wait > 0 {
-			return 0, wait
-		}
+// ready returns how many requests to take now. A lazy commit waits for flushAfter,
+// and for the tick behind that.
+func (q *queue) ready() (n int) {
+	if len(q.items) > 0 && q.waits() && time.Since(q.items[0].queued) < flushAfter {
+		return 0
 	}
 	for n < len(q.items) && n < maxBatch {
 		if q.items[n].job != nil {
-			return max(n, 1), 0
+			return max(n, 1)
 		}
 		n++
 	}
-	return n, 0
+	return n
 }

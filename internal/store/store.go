@@ -120,6 +120,8 @@ func (s *Store) check(c *ledger.Commit) (digest string, err error) {
 	switch {
 	case !e.ID.Is(principal.Entry), e.Kind == "", e.Time.IsZero():
 		return "", misuse("entry %q of kind %q needs a uid, a kind and a time", e.ID, e.Kind)
+	case len(e.Action) > maxAction: // the one word of a leaf that is not a uid, a hash or Ambit's own
+		return "", misuse("the action of entry %s has %d bytes: its leaf could not be verified", e.ID, len(e.Action))
 	case c.Lazy && (len(c.Conditions) > 0 || len(c.Bump) > 0 || len(c.Rows) > 0 || len(c.Once) > 0):
 		return "", misuse("lazy entry %s comes with conditions, bumps, rows or once-keys", e.ID)
 	}
@@ -272,6 +274,10 @@ func errBroken(cause error) error {
 // maxBody bounds a payload and a row's body, far below what SQL can hold and far
 // above what a face lets in.
 const maxBody = 16 << 20
+
+// maxAction bounds the action of an entry, far above the name of any tool and far
+// below a leaf (proof.MaxLeaf).
+const maxAction = 1 << 10
 
 func tooLarge(what string, bytes int) error {
 	return fault.New(fault.TooLarge, "%s has %d bytes; the store takes %d", what, bytes, maxBody)
