@@ -294,11 +294,11 @@ func TestPresenters(t *testing.T) {
 		}, status: 400, code: -32600},
 		{name: "two tokens", change: func(r *http.Request) { r.Header.Add("Authorization", "Bearer "+a.token) }, status: 400, code: -32600},
 		{name: "token in the query", change: func(r *http.Request) { r.URL.RawQuery = "access_token=" + a.token }, status: 400, code: -32600, says: "query"},
-		{name: "too large", change: func(r *http.Request) { setBody(r, strings.Repeat(" ", 1<<20)+"{}") }, status: 413, code: -32000},
+		{name: "too large", change: func(r *http.Request) { setBody(r, strings.Repeat(" ", 1<<20)+"{}") }, status: 413, code: -32000, recorded: true},
 		{name: "too large, of no said length", change: func(r *http.Request) {
 			setBody(r, strings.Repeat(" ", 1<<20)+"{}")
 			r.ContentLength = -1
-		}, status: 413, code: -32000},
+		}, status: 413, code: -32000, recorded: true},
 		{name: "another host", change: func(r *http.Request) { r.Host = "ambit.example" }, status: 421, says: "host"},
 		header("another origin", "Origin", "https://evil.example", 403, "origin"),
 		header("origin null", "Origin", "null", 403, "origin"),

@@ -1,6 +1,8 @@
 package mcp
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -22,8 +24,11 @@ const (
 	codeFault = -32000
 )
 
-// eventTime is how long a client may leave an event unread.
+// eventTime is how long a client may leave an event, or an answer, unread.
 const eventTime = 30 * time.Second
+
+// usualBody is the most that is set aside for a message that is only announced.
+const usualBody = 16 << 10
 
 // An exchange is one POST and its answer. It belongs to the goroutine of its
 // request.
@@ -36,6 +41,8 @@ type exchange struct {
 	id     json.RawMessage // of the request; nil while unknown, and of a notification
 	stream bool            // the client takes an event stream
 	began  bool            // an event stream has begun
+	// answered: the upstream's answer went out from within the effect
+	answered bool
 }
 
 // message serves one POST: credential, headers, frame, meaning.
@@ -57,7 +64,7 @@ func (f *Face) message(w http.ResponseWriter, r *http.Request) error {
 	x.who = enforce.Presented(p)
 	body, err := readBody(r)
 	if err != nil {
-		return x.fail(err)
+		return x.unread(err)
 	}
 	m, err := jsonrpc.Parse(body)
 	if err != nil {
@@ -66,15 +73,17 @@ func (f *Face) message(w http.ResponseWriter, r *http.Request) error {
 	return x.dispatch(m)
 }
 
-// readBody reads the message, into one allocation where its length is announced.
-// The mux bounds the body.
+// readBody reads the message, into one allocation where its length is announced
+// and usual: what is announced before anybody is known costs only what then
+// comes. The mux bounds the body.
 func readBody(r *http.Request) (b []byte, err error) {
 	switch n := r.ContentLength; {
 	case n > maxBody:
 		err = &http.MaxBytesError{Limit: maxBody}
 	case n >= 0:
-		b = make([]byte, n)
-		_, err = io.ReadFull(r.Body, b)
+		buf := bytes.NewBuffer(make([]byte, 0, min(n, usualBody)+bytes.MinRead))
+		_, err = io.CopyN(buf, r.Body, n)
+		b = buf.Bytes()
 	default:
 		b, err = io.ReadAll(r.Body)
 	}
@@ -85,6 +94,16 @@ func readBody(r *http.Request) (b []byte, err error) {
 		return nil, fault.Wrap(fault.Malformed, err, "the message ended early")
 	}
 	return b, nil
+}
+
+// unread answers a message that was too large or ended early. It too is on the
+// record, when it is known whose it was.
+func (x *exchange) unread(err error) error {
+	message, _ := fault.Safe(err)
+	if _, err := x.Spine.Refuse(context.WithoutCancel(x.r.Context()), x.call("message"), message); err != nil {
+		return x.fail(err)
+	}
+	return x.fail(err)
 }
 
 // malformed answers a frame that is not one message. It too is on the record, so
@@ -196,6 +215,9 @@ func (x *exchange) write(status int, frame []byte) {
 	h := x.w.Header()
 	h["Content-Type"] = []string{"application/json"}
 	h["Content-Length"] = []string{strconv.Itoa(len(frame))}
+	// A route that streams has no deadline of its own, and whoever leaves an answer
+	// unread must not hold it, and what is done after it, for ever.
+	_ = http.NewResponseController(x.w).SetWriteDeadline(time.Now().Add(eventTime))
 	x.w.WriteHeader(status)
 	_, _ = x.w.Write(frame)
 }

@@ -106,25 +106,36 @@ func (x *exchange) tool(m jsonrpc.Message) error {
 		return x.refuse(call, jsonrpc.InvalidParams, reason)
 	}
 	call.Arguments, call.Mission = t.arguments, t.mission
-	var reply enforce.Reply
-	// Deciding and recording outlive the client; the effect itself does not.
-	d, err := x.Spine.Act(context.WithoutCancel(x.r.Context()), call, func(ctx context.Context, o enforce.Opened) (r enforce.Result, err error) {
-		if reply, err = x.forward(ctx, o, m, t); err != nil {
+	// Deciding and recording outlive the client; the effect itself does not. The
+	// answer goes out from within the effect: the decision is durable, and the
+	// outcome, which is batched, is made up while the client reads.
+	d, err := x.Spine.Act(context.WithoutCancel(x.r.Context()), call, func(ctx context.Context, o enforce.Opened) (enforce.Result, error) {
+		reply, err := x.forward(ctx, o, m, t)
+		if err != nil {
 			return enforce.Result{}, err
 		}
+		x.reply(reply)
 		return result(reply), nil
 	})
 	switch {
+	case x.answered:
+		return nil // what the recording met is the spine's to log
 	case err != nil:
 		return x.fail(err)
-	case !d.Allowed():
-		return x.deny(d)
-	case reply.Error != nil:
-		x.write(http.StatusOK, jsonrpc.AppendFailure(make([]byte, 0, len(reply.Error)+len(x.id)+40), x.id, reply.Error))
-	default:
-		x.write(http.StatusOK, jsonrpc.AppendResult(make([]byte, 0, len(reply.Result)+len(x.id)+40), x.id, reply.Result))
 	}
-	return nil
+	return x.deny(d)
+}
+
+// reply sends the upstream's answer under the client's id, and hands it to the
+// network at once.
+func (x *exchange) reply(r enforce.Reply) {
+	x.answered = true
+	if r.Error != nil {
+		x.write(http.StatusOK, jsonrpc.AppendFailure(make([]byte, 0, len(r.Error)+len(x.id)+40), x.id, r.Error))
+	} else {
+		x.write(http.StatusOK, jsonrpc.AppendResult(make([]byte, 0, len(r.Result)+len(x.id)+40), x.id, r.Result))
+	}
+	_ = http.NewResponseController(x.w).Flush() // a client that left is not an error of ours
 }
 
 // forward is the effect: it sends the params as they came, and passes progress on.
