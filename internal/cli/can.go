@@ -91,16 +91,24 @@ func (a *app) can(cmd *cobra.Command, question map[string]any, what, user string
 	}
 	agent := fmt.Sprint("agent:", question["agent"])
 	err = a.print(json.RawMessage(raw), func(w io.Writer) {
-		if d.Outcome == "allow" {
+		switch {
+		case d.Depends:
+			row(w, "perhaps", agent+" may call "+what+", depending on the arguments")
+			row(w, "next", "give the resource, or the arguments: --arg name=text")
+			d.record(w)
+		case d.Outcome == "allow":
 			row(w, "allowed", agent+" may call "+what)
 			d.record(w)
-		} else {
+		default:
 			d.refusal(w, agent+" may not call "+what, agent+" needs approval for "+what)
 		}
 		if why {
 			d.why(w, d.names(me, agent, user))
 		}
 	})
+	if err == nil && d.Depends {
+		return quit{exitError} // no answer is not an allow
+	}
 	if err == nil && d.exit() != exitOK {
 		return quit{d.exit()}
 	}

@@ -22,6 +22,7 @@ import (
 
 	"github.com/ambit-iam/ambit/client"
 	"github.com/ambit-iam/ambit/internal/cli/orgfile"
+	"github.com/ambit-iam/ambit/internal/core/credential"
 	"github.com/ambit-iam/ambit/internal/fault"
 	"github.com/ambit-iam/ambit/internal/server"
 )
@@ -34,8 +35,8 @@ var seed embed.FS
 const (
 	// devUser is who dev enrols and signs in.
 	devUser = "me"
-	// renewEvery is how often the token in the ready file is replaced: it lives
-	// five minutes, as every token.
+	// renewEvery is how often the token in the ready file is replaced, long before
+	// its end: whoever reads it has ten minutes of it at the least.
 	renewEvery = 4 * time.Minute
 )
 
@@ -96,7 +97,8 @@ func (d *developing) run(ctx context.Context, listen string, throwAway bool) err
 	}
 	ended := make(chan error, 1)
 	go func() {
-		ended <- run(ctx, server.Config{Data: d.data, Listen: listen, ReadyFile: serving, Version: release, Logger: quiet(d.stderr)})
+		ended <- run(ctx, server.Config{Data: d.data, Listen: listen, ReadyFile: serving, Version: release, SignIn: credential.MaxSignIn,
+			Logger: quiet(d.stderr)})
 	}()
 	file, err := await(serving, ended)
 	if err != nil || file == nil {

@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/spf13/cobra"
-
 	"github.com/ambit-iam/ambit/client"
 	"github.com/ambit-iam/ambit/internal/fault"
 	"github.com/ambit-iam/ambit/internal/principal"
-	"github.com/ambit-iam/ambit/proof"
+	"github.com/spf13/cobra"
 )
 
 func (a *app) revokeCommand() *cobra.Command {
@@ -47,23 +45,20 @@ uid, or agent:handle.`,
 	return c
 }
 
-// nodeOf resolves what a person calls a node. An agent's handle is resolved by
-// drafting a mission for it, which changes nothing.
+// nodeOf resolves what a person calls a node.
 func nodeOf(ctx context.Context, p *client.Person, name string) (principal.UID, error) {
 	if id, err := principal.Parse(name); err == nil {
 		return id, nil
 	}
-	handle, ok := strings.CutPrefix(name, "agent:")
-	if !ok {
+	if !strings.HasPrefix(name, "agent:") {
 		return "", usage{name + " is not a node; a node is a uid or agent:handle"}
 	}
-	var st proof.Statement
-	err := p.Do(ctx, "POST", "/api/v1/missions:draft", map[string]any{"agent": handle, "intent": "find " + handle, "authority": []any{}, "for": 1}, &st)
+	n, err := lookUp(ctx, p, nil, []string{name})
 	if err != nil {
 		return "", err
 	}
-	if id := principal.UID(st.Subject); id.Is(principal.Agent) {
+	if id, ok := n.Handles[name]; ok {
 		return id, nil
 	}
-	return "", fault.New(fault.NotFound, "the server does not say which agent %s is", handle)
+	return "", fault.New(fault.NotFound, "there is no %s", name)
 }

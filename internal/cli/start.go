@@ -164,7 +164,15 @@ func (a *app) start(ctx context.Context, q missionRequest, s starting) error {
 	if err := asked(q, st, me); err != nil {
 		return err
 	}
-	a.text(a.stderr, func(w io.Writer) { mandate(w, q, st, me.Handle) })
+	uids := []string{st.Blueprint}
+	for _, item := range st.Authority {
+		uids = append(uids, item.Server)
+	}
+	n, err := lookUp(ctx, p, uids, nil)
+	if err != nil {
+		return err
+	}
+	a.text(a.stderr, func(w io.Writer) { mandate(w, q, st, me.Handle, n.IDs) })
 	if err := a.confirm(s.yes, "Sign and start it?"); err != nil {
 		return err
 	}
@@ -245,8 +253,7 @@ func asked(q missionRequest, st proof.Statement, me self) error {
 }
 
 // mandate shows what is about to be signed, in words.
-func mandate(w io.Writer, q missionRequest, st proof.Statement, me string) {
-	names := map[string]string{}
+func mandate(w io.Writer, q missionRequest, st proof.Statement, me string, names map[string]string) {
 	for i, item := range q.Authority {
 		names[st.Authority[i].Server] = item.Server
 	}

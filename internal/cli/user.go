@@ -53,8 +53,7 @@ func (a *app) enrol(ctx context.Context, handle, name, data string) error {
 		return err
 	}
 	// Not chosen(): the profile is about to be another one.
-	p := profile{URL: cmp.Or(a.url, a.getenv("AMBIT_URL"), defaultURL), User: handle,
-		Key: cmp.Or(a.key, a.getenv("AMBIT_KEY"), filepath.Join(dir, handle+".key"))}
+	p := profile{User: handle, Key: cmp.Or(a.key, a.getenv("AMBIT_KEY"), filepath.Join(dir, handle+".key"))}
 	if p.Key, err = filepath.Abs(p.Key); err != nil {
 		return err
 	}
@@ -69,6 +68,8 @@ func (a *app) enrol(ctx context.Context, handle, name, data string) error {
 		}
 		return err
 	}
+	// The door is the server's own: it knows its address.
+	p.URL = cmp.Or(a.url, a.getenv("AMBIT_URL"), c.Issuer, defaultURL)
 	if err := a.saveProfile(p); err != nil {
 		return err
 	}

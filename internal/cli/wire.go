@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
 	"time"
 
+	"github.com/ambit-iam/ambit/client"
 	"github.com/ambit-iam/ambit/internal/core/policy"
 	"github.com/ambit-iam/ambit/internal/core/relation"
 	"github.com/ambit-iam/ambit/internal/principal"
@@ -13,6 +15,7 @@ import (
 
 // A changed is what a write answered.
 type changed struct {
+	Issuer   string                   `json:"issuer,omitempty"` // an enrolment's only
 	Entry    principal.UID            `json:"entry,omitempty"`
 	Revision int64                    `json:"revision"`
 	Objects  map[string]principal.UID `json:"objects,omitempty"`
@@ -46,6 +49,7 @@ type decision struct {
 	Name      string        `json:"name"`
 	Reason    string        `json:"reason"`
 	Next      string        `json:"next"`
+	Depends   bool          `json:"depends"`
 	Findings  []finding     `json:"findings"`
 	Shadow    []policy.Hit  `json:"shadow"`
 	Took      time.Duration `json:"took"`
@@ -141,4 +145,16 @@ func policyLine(p policy.Hit) string {
 		s += " failed: " + p.Error
 	}
 	return s
+}
+
+// names is a look-up between uids and handles.
+type names struct {
+	IDs     map[string]string        `json:"ids"`
+	Handles map[string]principal.UID `json:"handles"`
+}
+
+// lookUp asks the server what uids are called and which uids handles stand for.
+func lookUp(ctx context.Context, p *client.Person, ids []string, handles []string) (n names, err error) {
+	err = p.Do(ctx, "POST", "/api/v1/names", map[string]any{"ids": ids, "handles": handles}, &n)
+	return n, err
 }

@@ -100,7 +100,11 @@ func (d *door) enrol(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	if err := json.NewEncoder(w).Encode(out); err != nil {
+	// The issuer, because whoever knocks knows a directory and not a URL.
+	if err := json.NewEncoder(w).Encode(struct {
+		enforce.Changed
+		Issuer string `json:"issuer"`
+	}{out, d.spine.Issuer}); err != nil {
 		return // the peer left; the enrolment stands and is recorded
 	}
 }

@@ -49,8 +49,10 @@ type Config struct {
 	Issuer string
 	// ReadyFile is written, whole, once the server serves: {"url","issuer","workload_socket"}.
 	ReadyFile string
-	Version   string
-	Logger    *slog.Logger
+	// SignIn is how long a person's own token lives; 0 is five minutes.
+	SignIn  time.Duration
+	Version string
+	Logger  *slog.Logger
 }
 
 // A server is everything that runs, in the order it was opened.
@@ -150,6 +152,7 @@ func (s *server) openSpine(context.Context) error {
 		Log:    s.store,
 		State:  s.follower,
 		Tokens: s.keys,
+		SignIn: s.config.SignIn,
 		Credentials: credential.Verifier{
 			Issuer: s.issuer,
 			Tokens: s.keys,

@@ -55,6 +55,14 @@ func (s *spine) Probe(_ context.Context, _ enforce.Presented, m mapping.Server, 
 	s.probed = append(s.probed, m.Handle)
 	return []json.RawMessage{json.RawMessage(`{"name":"read"}`)}, s.err
 }
+func (s *spine) Names(_ context.Context, p enforce.Presented, ids []principal.UID, _ []string) (enforce.Names, error) {
+	s.presented = p
+	n := enforce.Names{IDs: map[principal.UID]string{}, Handles: map[string]principal.UID{}}
+	for _, id := range ids {
+		n.IDs[id] = "named"
+	}
+	return n, s.err
+}
 func (s *spine) Whoami(_ context.Context, p enforce.Presented) (enforce.Self, error) {
 	s.presented = p
 	return enforce.Self{ID: "usr_x", Handle: "me", Issuer: issuer}, s.err

@@ -35,6 +35,7 @@ type Writer interface {
 // A Reader answers questions. *enforce.Spine is one.
 type Reader interface {
 	Whoami(ctx context.Context, p enforce.Presented) (enforce.Self, error)
+	Names(ctx context.Context, p enforce.Presented, ids []principal.UID, handles []string) (enforce.Names, error)
 	Can(ctx context.Context, p enforce.Presented, q enforce.Question) (enforce.Decision, error)
 	Draft(ctx context.Context, p enforce.Presented, q enforce.MissionRequest) (proof.Statement, error)
 	Show(ctx context.Context, p enforce.Presented, mission principal.UID) (enforce.MissionView, error)

@@ -85,6 +85,11 @@ func (f *Face) change(ctx context.Context, p enforce.Presented, m enforce.Mutati
 // apply validates the document, has the spine look at what each new or changed
 // server shows, and applies what both come to.
 func (f *Face) apply(ctx context.Context, p enforce.Presented, in *applyInput) (*changed, error) {
+	// Asked about an empty document first: nothing is parsed for whoever may not
+	// apply, and a model's text is dear to parse.
+	if _, err := f.Writes.Unprobed(ctx, p, organisation.Document{}); err != nil {
+		return nil, err
+	}
 	doc, err := organisation.Parse(in.Body.Document)
 	if err != nil {
 		return nil, err
