@@ -108,6 +108,17 @@ func expect(t *testing.T, v decision.Verdict, c golden) {
 	}
 }
 
+// TestRequestableIsBeyondTheCeiling: what the ceiling holds and the mission left
+// out is not for an approval to add, whatever the blueprint may request.
+func TestRequestableIsBeyondTheCeiling(t *testing.T) {
+	w := build(t, read(t), golden{})
+	b, _ := w.snap.Directory.Blueprint(w.id("blueprint", "assistant"))
+	b.Requestable = slices.Concat(b.Requestable, b.Ceiling)
+	w.put("blueprint", string(b.ID), b)
+	call(t, w, golden{N: 2, Hop: 1, Call: []json.RawMessage{[]byte(`"records"`), []byte(`"open"`), []byte(`{"path":"/P2/x"}`)},
+		Want: "deny", Binding: "link 1 ceiling"})
+}
+
 func list(t *testing.T, w *world, c golden) {
 	s, _ := w.snap.Catalogue.ServerByHandle(c.List)
 	var shown []string

@@ -31,20 +31,24 @@ func record(dir string) (*recorder, error) {
 	return r, r.store.Init(context.Background(), r.tenant, "https://bench.test")
 }
 
-// measure commits decision entries one after another, under conditions, each
-// durable before the next; the outcome entry of one goes with the next, as in
-// the gateway.
+// measure commits decision entries one after another, as the gateway does: under
+// conditions, with a charge, each durable before the next; the outcome entry of one goes with the next.
 func (r *recorder) measure(calls int) ([]time.Duration, error) {
+	mission, hash := r.mint.New(principal.Mission), strings.Repeat("h", 43)
 	entry := func(kind ledger.Kind, payload int) ledger.Entry {
-		return ledger.Entry{ID: r.mint.New(principal.Entry), Time: time.Now(), Kind: kind, Class: ledger.Standard,
-			Actor: r.mint.New(principal.Agent), Payload: []byte(`{"x":"` + strings.Repeat("x", payload) + `"}`)}
+		return ledger.Entry{ID: r.mint.New(principal.Entry), Time: time.Now(), Kind: kind, Class: ledger.Standard, Action: "read", Bound: "bearer",
+			Actor: r.mint.New(principal.Agent), Origin: r.mint.New(principal.User), Mission: mission, Hop: r.mint.New(principal.Hop),
+			Run: r.mint.New(principal.Run), Server: r.mint.New(principal.Server), Delegation: hash, Pins: hash, Decision: "allow",
+			Payload: []byte(`{"x":"` + strings.Repeat("x", payload) + `"}`)}
 	}
-	conditions := []ledger.Condition{{Head: r.mint.New(principal.Mission)}, {Head: r.tenant}}
+	conditions := []ledger.Condition{{Head: mission}, {Head: r.tenant}}
+	limit := ledger.Unlimited()
+	limit.Calls = 1 << 40
 	out := make([]time.Duration, 0, calls)
 	for range calls {
 		start := time.Now()
 		if _, err := r.store.Commit(context.Background(), ledger.Commit{Tenant: r.tenant, At: -1,
-			Conditions: conditions, Entry: entry(ledger.Decision, 1200)}); err != nil {
+			Conditions: conditions, Charges: []ledger.Charge{{Head: mission, Limit: limit, Calls: 1}}, Entry: entry(ledger.Decision, 1300)}); err != nil {
 			return nil, err
 		}
 		out = append(out, time.Since(start))
