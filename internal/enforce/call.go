@@ -99,7 +99,7 @@ func (s *Spine) Act(ctx context.Context, call Call, effect Effect) (Decision, er
 		return d, err
 	}
 	start := time.Now()
-	running, done := s.watched(ctx, a)
+	running, done := s.effects.begin(ctx, a)
 	result, err := effect(running, opened)
 	done()
 	if err != nil {
@@ -111,51 +111,6 @@ func (s *Spine) Act(ctx context.Context, call Call, effect Effect) (Decision, er
 	}
 	s.outcome(ctx, a, a.action, v, d.Entry, result, time.Since(start))
 	return d, err
-}
-
-// watchEvery is how often the mandate of an effect that still runs is asked.
-const watchEvery = 50 * time.Millisecond
-
-// watched returns the context of an effect. It ends when the effect's chain does:
-// a long call is a point of enforcement too, and a revoke cuts it (SEMANTICS
-// section 9). Most effects end before they are asked about once.
-func (s *Spine) watched(ctx context.Context, a *acting) (running context.Context, done func()) {
-	running, cancel := context.WithCancelCause(ctx)
-	timer := time.AfterFunc(watchEvery, func() {
-		tick := time.NewTicker(watchEvery)
-		defer tick.Stop()
-		for {
-			if why := s.ended(a); why != nil {
-				cancel(why)
-				return
-			}
-			select {
-			case <-running.Done():
-				return
-			case <-tick.C:
-			}
-		}
-	})
-	return running, func() { timer.Stop(); cancel(nil) }
-}
-
-// ended says why a's chain no longer holds now, nil while it does. A replica that
-// does not know says so, and that ends it too.
-func (s *Spine) ended(a *acting) error {
-	snap, err := s.State.Current()
-	if err != nil {
-		return err
-	}
-	subject, err := s.chain(snap, a.token)
-	if err != nil {
-		return err
-	}
-	v := decision.Decide(snap, decision.Request{Subject: subject, Action: mapping.Action{Server: a.server.ID, Tool: a.action.Tool, Name: a.action.Name},
-		Scope: decision.Session, Mission: a.call.Mission, At: s.now()})
-	if f, bound := v.Binding(); bound && !v.Allowed() {
-		return fault.New(fault.Denied, "%s", f.Reason)
-	}
-	return nil
 }
 
 // commit decides and commits until both agree on one state of the world: a

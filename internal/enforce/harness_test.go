@@ -168,6 +168,10 @@ func build(t testing.TB) *house {
 		Credentials: credential.Verifier{Issuer: issuer, Tokens: keys, Replay: credential.NewReplay(1<<16, time.Time{}, ""), Cache: credential.NewCache(1 << 12)},
 		Secrets:     secret.Source{}, Mint: mint, Flush: func(context.Context) error { return nil }, LogKey: keys.LogKey(),
 		Logger: slog.New(slog.DiscardHandler)}
+	watching, stop := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() { defer close(done); _ = h.spine.Watch(watching) }()
+	t.Cleanup(func() { stop(); <-done })
 	h.admin = newKey(t)
 	made, err := h.spine.Enrol(ctx, enforce.Enrolment{Handle: "root", JWK: h.admin.jwk, Evidence: "test"})
 	must(t, err)

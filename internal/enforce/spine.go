@@ -59,6 +59,8 @@ type Spine struct {
 	// LogKey is the verifier key of the tenant's checkpoints (signed note).
 	LogKey string
 	Logger *slog.Logger
+
+	effects effects
 }
 
 // API is the audience of tokens for the management API.

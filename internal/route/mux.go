@@ -73,7 +73,8 @@ type Mux struct {
 	origins map[string]bool
 	mint    principal.Minter
 	log     *slog.Logger
-	inner   *http.ServeMux
+	inner   *http.ServeMux // every route, and missing behind them
+	named   *http.ServeMux // the routes alone: it knows which methods a path has
 	routes  []Route
 }
 
@@ -88,12 +89,13 @@ func New(c Config) (*Mux, error) {
 	if c.Mint.Now == nil || c.Mint.Entropy == nil || c.Log == nil {
 		return nil, fault.New(fault.Internal, "route: a mux needs a minter and a log")
 	}
-	m := &Mux{issuer: c.Issuer, mint: c.Mint, log: c.Log, inner: http.NewServeMux(),
+	m := &Mux{issuer: c.Issuer, mint: c.Mint, log: c.Log, inner: http.NewServeMux(), named: http.NewServeMux(),
 		hosts: map[string]bool{u.Host: true}, origins: map[string]bool{c.Issuer: true}}
 	for _, h := range c.Hosts {
 		h = strings.ToLower(h)
 		m.hosts[h], m.origins[u.Scheme+"://"+h] = true, true
 	}
+	m.inner.HandleFunc("/", m.missing)
 	return m, nil
 }
 
@@ -114,7 +116,9 @@ func (m *Mux) Mount(r Route, h Handler) {
 		r.Time = DefaultTime
 	}
 	m.routes = append(m.routes, r)
-	m.inner.HandleFunc(r.Pattern, func(w http.ResponseWriter, req *http.Request) { m.run(w, req, r, h) })
+	run := func(w http.ResponseWriter, req *http.Request) { m.run(w, req, r, h) }
+	m.inner.HandleFunc(r.Pattern, run)
+	m.named.HandleFunc(r.Pattern, run)
 }
 
 // Routes returns what was mounted, in order.
@@ -140,10 +144,6 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, r, status, err)
 		return
 	}
-	if _, pattern := m.inner.Handler(r); pattern == "" {
-		m.missing(w, r)
-		return
-	}
 	m.inner.ServeHTTP(w, r)
 }
 
@@ -167,7 +167,7 @@ func (m *Mux) admit(r *http.Request) (int, error) {
 // would have matched; its answer is taken and its text dropped.
 func (m *Mux) missing(w http.ResponseWriter, r *http.Request) {
 	probe := &discard{header: http.Header{}}
-	m.inner.ServeHTTP(probe, r)
+	m.named.ServeHTTP(probe, r)
 	if allow := probe.header.Get("Allow"); allow != "" {
 		w.Header().Set("Allow", allow)
 		writeProblem(w, r, http.StatusMethodNotAllowed, fault.New(fault.Malformed, "method %s is not allowed here", clip(r.Method)).WithHint("use %s", allow))

@@ -214,6 +214,7 @@ func (s *server) serve(ctx context.Context) error {
 	}
 	run(func() error { return s.follower.Run(ctx) })
 	run(func() error { return s.order.Run(ctx) })
+	run(func() error { return s.spine.Watch(ctx) })
 	run(s.door.serve)
 	run(func() error {
 		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {

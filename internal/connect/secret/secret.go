@@ -2,7 +2,6 @@ package secret
 
 import (
 	"context"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -80,28 +79,24 @@ func file(name string) (string, error) {
 	if !filepath.IsAbs(name) {
 		return "", fault.New(fault.Malformed, "file %s: want an absolute path", name)
 	}
-	f, err := open(name)
-	if err != nil {
-		return "", fault.Wrap(fault.Unavailable, err, "file %s cannot be opened", name)
-	}
-	defer f.Close()
-	info, err := f.Stat()
+	b, err := read(name, maxFile, func(mode fs.FileMode, size int64) error {
+		switch {
+		case !mode.IsRegular():
+			return fault.New(fault.Unavailable, "file %s is not a regular file", name)
+		case public(mode):
+			return fault.New(fault.Unavailable, "file %s is open to every user of this machine", name).
+				WithHint("chmod o= %s", name)
+		case size > maxFile:
+			return fault.New(fault.Unavailable, "file %s is larger than %d bytes", name, maxFile)
+		}
+		return nil
+	})
 	switch {
+	case err != nil && fault.KindOf(err) == fault.Unavailable:
+		return "", err
 	case err != nil:
 		return "", fault.Wrap(fault.Unavailable, err, "file %s cannot be read", name)
-	case !info.Mode().IsRegular():
-		return "", fault.New(fault.Unavailable, "file %s is not a regular file", name)
-	case public(info.Mode()):
-		return "", fault.New(fault.Unavailable, "file %s is open to every user of this machine", name).
-			WithHint("chmod o= %s", name)
-	case info.Size() > maxFile:
-		return "", fault.New(fault.Unavailable, "file %s is larger than %d bytes", name, maxFile)
-	}
-	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return "", fault.Wrap(fault.Unavailable, err, "file %s cannot be read", name)
-	}
-	if len(b) > maxFile {
+	case len(b) > maxFile:
 		return "", fault.New(fault.Unavailable, "file %s is larger than %d bytes", name, maxFile)
 	}
 	text := strings.TrimSuffix(string(b), "\n")

@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strconv"
 	"sync/atomic"
@@ -67,24 +68,9 @@ func (l *httpLink) fits(o broker.Opened) bool {
 	return !l.over.Load() && o.Server().URL == l.server.URL
 }
 
-// A body is a request's body that knows whether it was asked for: the transport
-// does so only when it has a connection to write it to.
-type body struct {
-	bytes.Reader
-	read *atomic.Bool
-}
-
-func (b *body) Read(p []byte) (int, error) {
-	b.read.Store(true)
-	return b.Reader.Read(p)
-}
-
-// Close implements io.Closer.
-func (b *body) Close() error { return nil }
-
 // send makes one request. ctx MUST live until the response's body is closed.
-// sent is false only if nothing was written; the transport repeats a POST only
-// in that case too. Round trips follow no redirect.
+// sent is false only if no header was written; the transport repeats a POST only
+// if nothing was. Round trips follow no redirect.
 func (l *httpLink) send(ctx context.Context, o broker.Opened, method string, frame []byte, event string) (resp *http.Response, sent bool, err error) {
 	h := make(http.Header, len(o.Headers())+6)
 	for name, value := range o.Headers() {
@@ -101,19 +87,18 @@ func (l *httpLink) send(ctx context.Context, o broker.Opened, method string, fra
 	set("Mcp-Protocol-Version", l.revision)
 	set("Last-Event-Id", event)
 	r := &http.Request{Method: method, URL: l.url, Host: l.url.Host, Header: h, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
-	var read atomic.Bool
+	var wrote atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { wrote.Store(true) }})
 	if frame != nil {
 		h["Content-Type"] = []string{"application/json"}
-		r.GetBody = func() (io.ReadCloser, error) {
-			b := &body{read: &read}
-			b.Reset(frame)
-			return b, nil
-		}
+		// A reader that net/http knows to be in memory goes out in one write with
+		// the header; any other costs the server a second wake.
+		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(frame)), nil }
 		r.Body, _ = r.GetBody()
 		r.ContentLength = int64(len(frame))
 	}
 	resp, err = l.u.transport.RoundTrip(r.WithContext(ctx))
-	return resp, err == nil || read.Load(), err
+	return resp, err == nil || wrote.Load(), err
 }
 
 // side sends a message that belongs to no call and wants no answer.

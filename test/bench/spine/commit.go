@@ -14,9 +14,9 @@ import (
 // A recorder makes the record of one call and nothing else: what a durable
 // decision costs on this disk, in this run, whatever surrounds it.
 type recorder struct {
-	store  *store.Store
-	mint   principal.Minter
-	tenant principal.UID
+	store           *store.Store
+	mint            principal.Minter
+	tenant, mission principal.UID
 }
 
 func record(dir string) (*recorder, error) {
@@ -27,35 +27,33 @@ func record(dir string) (*recorder, error) {
 	if r.store, err = store.Open(context.Background(), store.Options{Dir: dir}); err != nil {
 		return nil, err
 	}
-	r.tenant = r.mint.New(principal.Tenant)
+	r.tenant, r.mission = r.mint.New(principal.Tenant), r.mint.New(principal.Mission)
 	return r, r.store.Init(context.Background(), r.tenant, "https://bench.test")
 }
 
-// measure commits decision entries one after another, as the gateway does: under
-// conditions, with a charge, each durable before the next; the outcome entry of one goes with the next.
-func (r *recorder) measure(calls int) ([]time.Duration, error) {
-	mission, hash := r.mint.New(principal.Mission), strings.Repeat("h", 43)
-	entry := func(kind ledger.Kind, payload int) ledger.Entry {
-		return ledger.Entry{ID: r.mint.New(principal.Entry), Time: time.Now(), Kind: kind, Class: ledger.Standard, Action: "read", Bound: "bearer",
-			Actor: r.mint.New(principal.Agent), Origin: r.mint.New(principal.User), Mission: mission, Hop: r.mint.New(principal.Hop),
-			Run: r.mint.New(principal.Run), Server: r.mint.New(principal.Server), Delegation: hash, Pins: hash, Decision: "allow",
-			Payload: []byte(`{"x":"` + strings.Repeat("x", payload) + `"}`)}
-	}
-	conditions := []ledger.Condition{{Head: mission}, {Head: r.tenant}}
+// once commits a decision entry as the gateway does, under conditions and with a
+// charge, and returns how long it took to be durable; its outcome entry goes with
+// the next.
+func (r *recorder) once() (time.Duration, error) {
 	limit := ledger.Unlimited()
 	limit.Calls = 1 << 40
-	out := make([]time.Duration, 0, calls)
-	for range calls {
-		start := time.Now()
-		if _, err := r.store.Commit(context.Background(), ledger.Commit{Tenant: r.tenant, At: -1,
-			Conditions: conditions, Charges: []ledger.Charge{{Head: mission, Limit: limit, Calls: 1}}, Entry: entry(ledger.Decision, 1300)}); err != nil {
-			return nil, err
-		}
-		out = append(out, time.Since(start))
-		if _, err := r.store.Commit(context.Background(), ledger.Commit{Tenant: r.tenant, At: -1,
-			Entry: entry(ledger.Outcome, 100), Lazy: true}); err != nil {
-			return nil, err
-		}
+	start := time.Now()
+	_, err := r.store.Commit(context.Background(), ledger.Commit{Tenant: r.tenant, At: -1,
+		Conditions: []ledger.Condition{{Head: r.mission}, {Head: r.tenant}},
+		Charges:    []ledger.Charge{{Head: r.mission, Limit: limit, Calls: 1}}, Entry: r.entry(ledger.Decision, 1300)})
+	took := time.Since(start)
+	if err != nil {
+		return 0, err
 	}
-	return out, nil
+	_, err = r.store.Commit(context.Background(), ledger.Commit{Tenant: r.tenant, At: -1, Entry: r.entry(ledger.Outcome, 100), Lazy: true})
+	return took, err
+}
+
+// entry is as long as the gateway's.
+func (r *recorder) entry(kind ledger.Kind, payload int) ledger.Entry {
+	hash := strings.Repeat("h", 43)
+	return ledger.Entry{ID: r.mint.New(principal.Entry), Time: time.Now(), Kind: kind, Class: ledger.Standard, Action: "read", Bound: "bearer",
+		Actor: r.mint.New(principal.Agent), Origin: r.mint.New(principal.User), Mission: r.mission, Hop: r.mint.New(principal.Hop),
+		Run: r.mint.New(principal.Run), Server: r.mint.New(principal.Server), Delegation: hash, Pins: hash, Decision: "allow",
+		Payload: []byte(`{"x":"` + strings.Repeat("x", payload) + `"}`)}
 }

@@ -127,21 +127,25 @@ func run(binary, dir string, rounds, calls int) error {
 	}
 	body := []byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read","arguments":{"patient":"P1"}}}`)
 	var viaProxy, viaGateway, commits []time.Duration
-	for round := range rounds + 1 { // interleaved, so that all see the same machine
-		c, err := rec.measure(calls)
+	for n := range rounds * calls {
+		// One of each in turn: what idles, sleeps and is cold is so for all three.
+		c, err := rec.once()
 		if err != nil {
 			return fmt.Errorf("commit: %w", err)
 		}
-		p, err := measure(proxy+"/mcp", "", body, calls)
+		p, err := once(proxy+"/mcp", "", body)
 		if err != nil {
 			return fmt.Errorf("proxy: %w", err)
 		}
-		g, err := measure(house.url+"/mcp/raw", token, body, calls)
+		if _, err := rec.once(); err != nil {
+			return fmt.Errorf("commit: %w", err)
+		}
+		g, err := once(house.url+"/mcp/raw", token, body)
 		if err != nil {
 			return fmt.Errorf("gateway: %w", err)
 		}
-		if round > 0 { // the first warms both
-			viaProxy, viaGateway, commits = append(viaProxy, p...), append(viaGateway, g...), append(commits, c...)
+		if n >= calls { // the first round warms all
+			viaProxy, viaGateway, commits = append(viaProxy, p), append(viaGateway, g), append(commits, c)
 		}
 	}
 	fig["proxy_p50_us"], fig["gateway_p50_us"], fig["commit_p50_us"] = median(viaProxy), median(viaGateway), median(commits)
@@ -189,33 +193,29 @@ func fsyncs(dir string) float64 {
 	return float64(n) / time.Since(start).Seconds()
 }
 
-// measure makes calls one after another and returns what each took.
-func measure(url, token string, body []byte, calls int) ([]time.Duration, error) {
-	out := make([]time.Duration, 0, calls)
-	for range calls {
-		start := time.Now()
-		req, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(body))
-		if err != nil {
-			return nil, err
-		}
-		req.Header.Set("Content-Type", "application/json")
-		req.Header.Set("Accept", "application/json, text/event-stream")
-		req.Header.Set("MCP-Protocol-Version", "2025-11-25")
-		if token != "" {
-			req.Header.Set("Authorization", "Bearer "+token)
-		}
-		res, err := http.DefaultClient.Do(req)
-		if err != nil {
-			return nil, err
-		}
-		b, err := io.ReadAll(res.Body)
-		res.Body.Close()
-		if err != nil || res.StatusCode != http.StatusOK || !bytes.Contains(b, []byte(`"result"`)) {
-			return nil, fmt.Errorf("%s: %s %v", res.Status, b, err)
-		}
-		out = append(out, time.Since(start))
+// once makes a call and returns what it took.
+func once(url, token string, body []byte) (time.Duration, error) {
+	start := time.Now()
+	req, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return 0, err
 	}
-	return out, nil
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json, text/event-stream")
+	req.Header.Set("MCP-Protocol-Version", "2025-11-25")
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	b, err := io.ReadAll(res.Body)
+	res.Body.Close()
+	if err != nil || res.StatusCode != http.StatusOK || !bytes.Contains(b, []byte(`"result"`)) {
+		return 0, fmt.Errorf("%s: %s %v", res.Status, b, err)
+	}
+	return time.Since(start), nil
 }
 
 func median(d []time.Duration) float64 {
