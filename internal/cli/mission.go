@@ -104,7 +104,11 @@ func (v missionView) hops(w io.Writer, parent principal.UID, depth int) {
 		if h.Parent != parent {
 			continue
 		}
-		fmt.Fprintf(w, "%s└─ agent:%s  %s  until %s  %s\n", indent, v.name(h.Delegate), h.State, moment(h.Expiry), h.ID)
+		state := string(h.State) + "  until " + moment(h.Expiry)
+		if v.Mission.State != delegation.Active {
+			state = "over with its mission"
+		}
+		fmt.Fprintf(w, "%s└─ agent:%s  %s  %s\n", indent, v.name(h.Delegate), state, h.ID)
 		for _, p := range permits(h.Effective, v.Names) {
 			fmt.Fprintf(w, "%s   may    %s\n", indent, p)
 		}

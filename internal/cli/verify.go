@@ -33,7 +33,7 @@ from the operator. Exit code 1 when anything does not hold.`,
 				return fault.Wrap(fault.NotFound, err, "the bundle cannot be read: %v", err)
 			}
 			r, names := verify(raw, key)
-			if err := a.print(r, func(w io.Writer) { verdict(w, r, names) }); err != nil {
+			if err := a.print(verified{len(r.Problems) == 0, r}, func(w io.Writer) { verdict(w, r, names) }); err != nil {
 				return err
 			}
 			if len(r.Problems) > 0 {
@@ -68,6 +68,12 @@ func verify(raw []byte, key string) (proof.Report, map[string]string) {
 		}
 	}
 	return r, names
+}
+
+// verified is a report with its verdict in a member of its own.
+type verified struct {
+	Valid bool `json:"valid"`
+	proof.Report
 }
 
 // verdict renders a report, with what is not known said as clearly as what is.

@@ -1,6 +1,7 @@
 package enforce
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,6 +38,8 @@ type Result struct {
 	Status string // "ok", or "error" when the server answered with one
 	Digest string // base64url SHA-256 of the answer
 	Bytes  int
+	// Took is how long the server took; 0 means as long as the effect ran.
+	Took time.Duration
 }
 
 // an acting is a call whose presenter is known: steps 3 to 5 of the walk.
@@ -100,8 +103,8 @@ func (s *Spine) Act(ctx context.Context, call Call, effect Effect) (Decision, er
 	}
 	start := time.Now()
 	running, done := s.effects.begin(ctx, a)
+	defer done() // once the outcome is on its way to the record
 	result, err := effect(running, opened)
-	done()
 	if err != nil {
 		result.Status = "lost"
 		var f *broker.Failure
@@ -109,7 +112,7 @@ func (s *Spine) Act(ctx context.Context, call Call, effect Effect) (Decision, er
 			result.Status = "unsent"
 		}
 	}
-	s.outcome(ctx, a, a.action, v, d.Entry, result, time.Since(start))
+	s.outcome(ctx, a, a.action, v, d.Entry, result, cmp.Or(result.Took, time.Since(start)))
 	return d, err
 }
 

@@ -116,6 +116,7 @@ func (s *Spine) read(ctx context.Context, p Presented, action string, mission pr
 	if err := s.may(ctx, d, t); err != nil {
 		return nil, delegation.Mission{}, err
 	}
+	s.effects.settle(ctx, mission)
 	e := s.managed(ledger.List, d, t, Decision{Outcome: decision.Allow.String(), Entry: s.Mint.New(principal.Entry)})
 	e.Payload = encode(map[string]any{"query": action, "mission": mission, "names": labels(d.snap, d.id)})
 	// Durable, though a read need not be: the floor keeps its order, so every

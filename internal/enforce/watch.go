@@ -8,6 +8,7 @@ import (
 	"github.com/ambit-iam/ambit/internal/core/decision"
 	"github.com/ambit-iam/ambit/internal/core/mapping"
 	"github.com/ambit-iam/ambit/internal/fault"
+	"github.com/ambit-iam/ambit/internal/principal"
 )
 
 // watchEvery is how often the mandate of effects that still run is asked.
@@ -49,6 +50,30 @@ func (e *effects) older(t time.Time) map[*acting]context.CancelCauseFunc {
 		}
 	}
 	return out
+}
+
+// settleFor bounds how long a reader waits for outcomes that are being made up.
+const settleFor = 100 * time.Millisecond
+
+// settle waits until no effect of a mission runs, or settleFor: an answer leaves
+// before its outcome is on the record, and whoever got it may ask at once what
+// happened. An effect that runs longer is told as one without an outcome yet.
+func (e *effects) settle(ctx context.Context, mission principal.UID) {
+	deadline := time.Now().Add(settleFor)
+	for e.has(mission) && ctx.Err() == nil && time.Now().Before(deadline) {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func (e *effects) has(mission principal.UID) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for a := range e.running {
+		if a.subject.Chain.Mission.ID == mission {
+			return true
+		}
+	}
+	return false
 }
 
 // Watch ends effects whose chain no longer holds, until ctx ends: a long call is

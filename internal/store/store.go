@@ -13,7 +13,6 @@ import (
 	"github.com/ambit-iam/ambit/internal/core/ledger"
 	"github.com/ambit-iam/ambit/internal/fault"
 	"github.com/ambit-iam/ambit/internal/principal"
-	"github.com/ambit-iam/ambit/proof"
 )
 
 var _ ledger.Store = (*Store)(nil)
@@ -141,7 +140,7 @@ func (s *Store) check(c *ledger.Commit) (digest string, err error) {
 	if len(c.Rows) == 0 {
 		return "", nil
 	}
-	rows, seen := make([]proof.Row, len(c.Rows)), make(map[[2]string]bool, len(c.Rows))
+	seen := make(map[[2]string]bool, len(c.Rows))
 	for i, r := range c.Rows {
 		id := [2]string{r.Kind, r.Key}
 		if s.writer.nouns[r.Kind] == nil || r.Key == "" || seen[id] {
@@ -151,9 +150,8 @@ func (s *Store) check(c *ledger.Commit) (digest string, err error) {
 			return "", tooLarge(r.Kind+" "+r.Key, len(r.Body))
 		}
 		seen[id] = true
-		rows[i] = proof.Row(r)
 	}
-	if digest = proof.RowsDigest(rows); digest == "" {
+	if digest = ledger.RowsDigest(c.Rows); digest == "" {
 		return "", misuse("a row of entry %s has a body that is not JSON", e.ID)
 	}
 	return digest, nil

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/ambit-iam/ambit/internal/enforce"
 	"github.com/ambit-iam/ambit/internal/fault"
@@ -110,12 +111,16 @@ func (x *exchange) tool(m jsonrpc.Message) error {
 	// answer goes out from within the effect: the decision is durable, and the
 	// outcome, which is batched, is made up while the client reads.
 	d, err := x.Spine.Act(context.WithoutCancel(x.r.Context()), call, func(ctx context.Context, o enforce.Opened) (enforce.Result, error) {
+		start := time.Now()
 		reply, err := x.forward(ctx, o, m, t)
 		if err != nil {
 			return enforce.Result{}, err
 		}
+		took := time.Since(start) // the server's time, not the reader's
 		x.reply(reply)
-		return result(reply), nil
+		r := result(reply)
+		r.Took = took
+		return r, nil
 	})
 	switch {
 	case x.answered:

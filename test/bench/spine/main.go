@@ -32,8 +32,8 @@ import (
 func main() {
 	binary := flag.String("ambit", "", "the ambit binary")
 	dir := flag.String("dir", "", "directory for data, on a real disk")
-	rounds := flag.Int("rounds", 5, "interleaved rounds")
-	calls := flag.Int("calls", 400, "calls a round")
+	rounds := flag.Int("rounds", 8, "interleaved rounds")
+	calls := flag.Int("calls", 500, "calls a round")
 	proxy := flag.String("proxy", "", "internal: be the reverse proxy in front of this URL")
 	flag.Parse()
 	if *proxy != "" {
