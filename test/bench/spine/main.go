@@ -13,6 +13,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -127,25 +128,26 @@ func run(binary, dir string, rounds, calls int) error {
 	}
 	body := []byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read","arguments":{"patient":"P1"}}}`)
 	var viaProxy, viaGateway, commits []time.Duration
+	turns := []struct {
+		name string
+		once func() (time.Duration, error)
+		took *[]time.Duration
+	}{
+		{"commit", rec.once, &commits},
+		{"proxy", func() (time.Duration, error) { return once(proxy+"/mcp", "", body) }, &viaProxy},
+		{"gateway", func() (time.Duration, error) { return once(house.url+"/mcp/raw", token, body) }, &viaGateway},
+	}
 	for n := range rounds * calls {
-		// One of each in turn: what idles, sleeps and is cold is so for all three.
-		c, err := rec.once()
-		if err != nil {
-			return fmt.Errorf("commit: %w", err)
-		}
-		p, err := once(proxy+"/mcp", "", body)
-		if err != nil {
-			return fmt.Errorf("proxy: %w", err)
-		}
-		if _, err := rec.once(); err != nil {
-			return fmt.Errorf("commit: %w", err)
-		}
-		g, err := once(house.url+"/mcp/raw", token, body)
-		if err != nil {
-			return fmt.Errorf("gateway: %w", err)
-		}
-		if n >= calls { // the first round warms all
-			viaProxy, viaGateway, commits = append(viaProxy, p), append(viaGateway, g), append(commits, c)
+		// One of each, in any order: what idles, sleeps or is cold is so for all.
+		rand.Shuffle(len(turns), func(i, j int) { turns[i], turns[j] = turns[j], turns[i] })
+		for _, t := range turns {
+			took, err := t.once()
+			if err != nil {
+				return fmt.Errorf("%s: %w", t.name, err)
+			}
+			if n >= calls { // the first round warms all
+				*t.took = append(*t.took, took)
+			}
 		}
 	}
 	fig["proxy_p50_us"], fig["gateway_p50_us"], fig["commit_p50_us"] = median(viaProxy), median(viaGateway), median(commits)
