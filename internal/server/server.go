@@ -22,6 +22,7 @@ import (
 	"github.com/ambit-iam/ambit/internal/face/admin"
 	"github.com/ambit-iam/ambit/internal/face/mcp"
 	"github.com/ambit-iam/ambit/internal/face/oauth"
+	"github.com/ambit-iam/ambit/internal/fault"
 	"github.com/ambit-iam/ambit/internal/keyring"
 	"github.com/ambit-iam/ambit/internal/principal"
 	"github.com/ambit-iam/ambit/internal/route"
@@ -98,7 +99,12 @@ func (s *server) listen(ctx context.Context) (err error) {
 	if s.listener, err = lc.Listen(ctx, "tcp", s.config.Listen); err != nil {
 		return err
 	}
-	if s.issuer = s.config.Issuer; s.issuer == "" {
+	s.issuer = s.config.Issuer
+	if at, ok := s.listener.Addr().(*net.TCPAddr); s.issuer == "" && ok && at.IP.IsUnspecified() {
+		return fault.New(fault.Malformed, "listening on every address (%s) needs an issuer: the URL that tokens and proofs are made for", at).
+			WithHint("say how clients reach this server: --issuer https://ambit.example.com")
+	}
+	if s.issuer == "" {
 		s.issuer = "http://" + s.listener.Addr().String()
 	}
 	return nil
