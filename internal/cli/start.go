@@ -92,8 +92,11 @@ func (s starting) request(cmd *cobra.Command) (missionRequest, error) {
 	if err := needs(cmd, "agent", "intent"); err != nil {
 		return q, err
 	}
+	if !cmd.Flags().Changed("for") {
+		return q, usage{"--for is missing: a mission ends, as in --for 4h"}
+	}
 	if q.For < 1 {
-		return q, usage{"--for has to be a time ahead: a mission ends, as in --for 4h"}
+		return q, usage{"--for has to be a second or more: a mission ends, as in --for 4h"}
 	}
 	if s.onLimit != "" && s.onLimit != "deny" && s.onLimit != "ask" {
 		return q, usage{"--on-limit is deny or ask"}
