@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/ambit-iam/ambit/internal/core/decision"
@@ -52,7 +53,8 @@ type plan struct {
 	lines   []string                 // for people: what changed
 	mission principal.UID            // the mission it belongs to, if one
 	origin  principal.UID
-	key     json.RawMessage // public, the one that a hop among the rows confirms
+	key     json.RawMessage          // public, the one that a hop among the rows confirms
+	names   map[principal.UID]string // labels that its story needs
 }
 
 // Changed is what a Change did.
@@ -197,6 +199,7 @@ func (s *Spine) changed(d *directing, t target, dec Decision, pl plan) ledger.En
 	}
 	a := alteration{Mutation: t.action, Resource: t.resource, Summary: pl.lines, Rows: pl.rows, Key: pl.key, Reasons: dec.Findings,
 		Names: map[principal.UID]string{d.id: d.snap.Directory.Label(d.id)}}
+	maps.Copy(a.Names, pl.names)
 	for _, r := range pl.rows {
 		if id := principal.UID(r.Key); r.Handle != "" && id.Prefix() != "" {
 			a.Names[id] = r.Handle

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -223,6 +224,9 @@ func (s *Spine) issuedPayload(n *issuing, d Decision) json.RawMessage {
 		Token: map[string]any{"jti": n.mint.ID, "aud": n.mint.Audience, "exp": n.mint.Expiry.Unix(), "bound": n.mint.Bound()}}
 	if d.Allowed() {
 		p.Rows = n.rows // what the leaf's rows digest is of; a refusal changed nothing
+	}
+	if n.made != nil {
+		maps.Copy(p.Names, hopNames(n.snap, *n.made))
 	}
 	dir := n.snap.Directory
 	for i := range len(n.chain.Hops) + 1 {

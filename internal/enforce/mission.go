@@ -199,8 +199,20 @@ func (m StartMission) plan(at *moment) (plan, error) {
 		once:    []ledger.Once{made(hop.ID, at.at)},
 		objects: map[string]principal.UID{"mission": mission.ID, "hop": hop.ID},
 		lines:   []string{dir.Label(mission.Origin) + " asked " + dir.Label(agent.ID) + " to " + mission.Intent},
-		mission: mission.ID, origin: mission.Origin, key: key.JWK,
+		mission: mission.ID, origin: mission.Origin, key: key.JWK, names: hopNames(at.snap, hop),
 	}, nil
+}
+
+// hopNames labels what a hop speaks of: who is at its ends, and the servers in its
+// authority.
+func hopNames(snap *decision.Snapshot, h delegation.Hop) map[principal.UID]string {
+	n := labels(snap, h.Delegator, h.Delegate)
+	for _, item := range h.Authority {
+		if srv, ok := snap.Catalogue.Server(principal.UID(item.Server)); ok {
+			n[srv.ID] = srv.Handle
+		}
+	}
+	return n
 }
 
 // verify checks that the actor signed a statement for this tenant, now.
