@@ -155,9 +155,9 @@ type Handover struct {
 	Token     Token  `json:"token"`
 }
 
-// NewSubAgent returns a fresh identity with a key of its own, for a process that
+// NewDelegate returns a fresh identity with a key of its own, for a process that
 // is about to be delegated to.
-func NewSubAgent(issuer string) (*Agent, error) {
+func NewDelegate(issuer string) (*Agent, error) {
 	k, err := NewKey()
 	if err != nil {
 		return nil, err

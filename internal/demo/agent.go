@@ -215,15 +215,15 @@ func (a *assistant) narrow(ctx context.Context, o order) (client.Narrow, error) 
 	return client.Narrow{}, fmt.Errorf("the mission holds no %s to hand on", cmp.Or(o.Tool, "tool"))
 }
 
-// A subAgent works for another agent.
-type subAgent struct {
+// A delegate works for another agent.
+type delegate struct {
 	agent
 	self *client.Agent
 }
 
-// playSubAgent is the sub-agent's process.
-func playSubAgent(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
-	s := &subAgent{agent: agent{name: "sub-agent"}}
+// playDelegate is the sub-agent's process.
+func playDelegate(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
+	s := &delegate{agent: agent{name: "sub-agent"}}
 	defer s.close()
 	if err := json.NewEncoder(stdout).Encode(answer{PID: os.Getpid()}); err != nil {
 		return err
@@ -231,10 +231,10 @@ func playSubAgent(ctx context.Context, stdin io.Reader, stdout io.Writer) error 
 	return serveOrders(ctx, stdin, stdout, s.do)
 }
 
-func (s *subAgent) do(ctx context.Context, o order) (answer, error) {
+func (s *delegate) do(ctx context.Context, o order) (answer, error) {
 	switch o.Do {
 	case "offer":
-		self, err := client.NewSubAgent(o.Issuer)
+		self, err := client.NewDelegate(o.Issuer)
 		if err != nil {
 			return answer{}, err
 		}

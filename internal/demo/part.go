@@ -21,7 +21,7 @@ func Part(ctx context.Context, args []string, stdin io.Reader, stdout, _ io.Writ
 	case name == "assistant" && len(args) == 3:
 		return playAssistant(ctx, args[1], args[2], stdin, stdout)
 	case name == "sub-agent" && len(args) == 1:
-		return playSubAgent(ctx, stdin, stdout)
+		return playDelegate(ctx, stdin, stdout)
 	}
 	return fault.New(fault.Malformed, "%q is no part of the demo", name).WithHint("run: ambit demo")
 }

@@ -25,7 +25,7 @@ func take(ctx context.Context, issuer, agentID, statement string) (*client.Missi
 
 // handOn is what docs/tokens.md shows of sub-agents.
 func handOn(ctx context.Context, issuer, blueprint string, authority json.RawMessage, mission *client.Mission) (*http.Client, error) {
-	sub, err := client.NewSubAgent(issuer)
+	sub, err := client.NewDelegate(issuer)
 	if err != nil {
 		return nil, err
 	}
