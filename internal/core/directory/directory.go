@@ -119,12 +119,22 @@ func (d Directory) Label(id principal.UID) string {
 	return h
 }
 
+// handle gives id the handle new of a kind in place of old.
 func (d Directory) handle(kind string, id principal.UID, old, new string) Directory {
-	if old != "" && old != new {
-		d.handles = d.handles.Without(kind + "/" + old)
+	if old != new {
+		d = d.unhandle(kind, id, old)
 	}
 	if new != "" {
 		d.handles = d.handles.With(kind+"/"+new, id)
+	}
+	return d
+}
+
+// unhandle takes a handle from id, and from nobody else: the rows of one revision
+// come in any order, so that it may be another's already.
+func (d Directory) unhandle(kind string, id principal.UID, handle string) Directory {
+	if holder, ok := d.handles.Get(kind + "/" + handle); ok && holder == id {
+		d.handles = d.handles.Without(kind + "/" + handle)
 	}
 	return d
 }
@@ -169,8 +179,8 @@ func (d Directory) WithAgent(a Agent) Directory {
 // stays closed.
 func (d Directory) WithContext(c Context) Directory {
 	d.contexts = d.contexts.With(c.ID, c)
-	if !c.Open {
-		if id, ok := d.handles.Get("context/" + c.Type + "/" + c.Handle); ok && id > c.ID {
+	if id, ok := d.handles.Get("context/" + c.Type + "/" + c.Handle); ok && id != c.ID && !c.Open {
+		if holder, _ := d.contexts.Get(id); holder.Open || id > c.ID {
 			return d
 		}
 	}
@@ -179,35 +189,30 @@ func (d Directory) WithContext(c Context) Directory {
 
 // Without returns d without the principal or context of id, if it has one.
 func (d Directory) Without(id principal.UID) Directory {
-	drop := func(kind, handle string) {
-		if handle != "" {
-			d.handles = d.handles.Without(kind + "/" + handle)
-		}
-	}
 	switch id.Prefix() {
 	case principal.User:
 		u, _ := d.users.Get(id)
-		drop("user", u.Handle)
+		d = d.unhandle("user", id, u.Handle)
 		d.users = d.users.Without(id)
 	case principal.Group:
 		g, _ := d.groups.Get(id)
-		drop("group", g.Handle)
+		d = d.unhandle("group", id, g.Handle)
 		d.groups = d.groups.Without(id)
 	case principal.Workload:
 		w, _ := d.workloads.Get(id)
-		drop("workload", w.Handle)
+		d = d.unhandle("workload", id, w.Handle)
 		d.workloads = d.workloads.Without(id)
 	case principal.Blueprint:
 		b, _ := d.blueprints.Get(id)
-		drop("blueprint", b.Handle)
+		d = d.unhandle("blueprint", id, b.Handle)
 		d.blueprints = d.blueprints.Without(id)
 	case principal.Agent:
 		a, _ := d.agents.Get(id)
-		drop("agent", a.Handle)
+		d = d.unhandle("agent", id, a.Handle)
 		d.agents = d.agents.Without(id)
 	case principal.Context:
 		c, _ := d.contexts.Get(id)
-		drop("context", c.Type+"/"+c.Handle)
+		d = d.unhandle("context", id, c.Type+"/"+c.Handle)
 		d.contexts = d.contexts.Without(id)
 	}
 	return d

@@ -138,3 +138,23 @@ func TestKeyOf(t *testing.T) {
 		}
 	}
 }
+
+// TestHandlePassesOn: one revision may give a handle from one principal to another,
+// its rows in either order; what resolves is what a fresh load would resolve.
+func TestHandlePassesOn(t *testing.T) {
+	a, b := id(principal.User, 1), id(principal.User, 2)
+	start := Directory{}.WithUser(User{ID: a, Handle: "x", State: Active}).WithUser(User{ID: b, Handle: "z", State: Active})
+	gives, takes := User{ID: a, Handle: "y", State: Active}, User{ID: b, Handle: "x", State: Active}
+	for _, order := range [][2]User{{gives, takes}, {takes, gives}} {
+		d := start.WithUser(order[0]).WithUser(order[1])
+		for handle, want := range map[string]principal.UID{"x": b, "y": a, "z": ""} {
+			if got, _ := d.Resolve("user", handle); got != want {
+				t.Errorf("%s first: %s is %q, want %q", order[0].ID, handle, got, want)
+			}
+		}
+	}
+	d := start.WithUser(takes).Without(a)
+	if got, _ := d.Resolve("user", "x"); got != b {
+		t.Errorf("without its former holder x is %q, want %q", got, b)
+	}
+}
