@@ -551,3 +551,38 @@ func TestNames(t *testing.T) {
 		t.Fatalf("a thousand and one names: %v", err)
 	}
 }
+
+// TestTakeRefusals: a mission is taken with the bytes that were started, by the
+// agent they name, and its token is bound to no other key than theirs.
+func TestTakeRefusals(t *testing.T) {
+	h := build(t)
+	h.organise(true)
+	st, claims, err := h.start("clinician", "assistant", nil)
+	must(t, err)
+	a, id, stranger := h.agents["assistant"], h.id("agent", "assistant"), newKey(t)
+	again, err := proof.SignStatement(claims, stranger.PrivateKey) // the same hop, in other bytes
+	must(t, err)
+	longer := claims
+	longer.Expiry += 60
+	wider, err := proof.SignStatement(longer, h.people["clinician"].PrivateKey)
+	must(t, err)
+	for name, edit := range map[string]func(*enforce.Exchange){
+		"signed by a stranger": func(x *enforce.Exchange) { x.SubjectToken = again },
+		"signed, not started":  func(x *enforce.Exchange) { x.SubjectToken = wider },
+		"bound to another key": func(x *enforce.Exchange) { x.Proof = stranger.proof(issuer+"/oauth/token", "") },
+		"by another agent": func(x *enforce.Exchange) {
+			y := h.exchange(h.agents["screener"], h.id("agent", "screener"), false) // nor as bearer
+			y.SubjectToken, y.SubjectTokenType = x.SubjectToken, x.SubjectTokenType
+			*x = y
+		},
+	} {
+		x := h.exchange(a, id, true)
+		x.SubjectToken, x.SubjectTokenType = st, enforce.TypeJWT
+		edit(&x)
+		if _, err := h.spine.Issue(ctx, x); fault.KindOf(err) != fault.Unauthenticated {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	_, err = h.take("assistant", st, true)
+	must(t, err)
+}
